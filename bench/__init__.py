@@ -1,0 +1,1 @@
+"""Benchmarks: one file per op, each with its cases; `python -m bench` runs them and prints one table."""

@@ -1,0 +1,5 @@
+"""The ops: one file each, a thin checked wrapper over ``torch.ops.netsculpt``."""
+
+from netsculpt.ops.coupled_gram import coupled_gram
+
+__all__ = ["coupled_gram"]
