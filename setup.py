@@ -27,6 +27,7 @@ FLAGS = [
     "-fno-trapping-math",
     "-fvisibility=hidden",
     "-Wno-psabi",
+    "-Wno-ignored-attributes",
     f"-DTORCH_TARGET_VERSION={TORCH_TARGET}",
 ]
 

@@ -1,0 +1,267 @@
+// eigh_extreme: the lowest and the highest eigenpair of many symmetric matrices, to a stated residual.
+//
+// The direct method here reduces a matrix to tridiagonal form by Householder reflections (Golub & Van Loan, 8.3.1),
+// from the last row up so that every reflection lies in a contiguous row, takes the extreme pairs of that, and turns
+// the vectors back. eigh_lanczos.h has the CPU's method for large matrices. Only the lower triangle is read.
+//
+// Letters: d the size, l the rows still to reduce, v a reflection I - tau v v', e an end (0 lowest, 1 highest).
+#pragma once
+
+#include "core/dtype.h"
+#include "core/lanes.h"
+#include "core/simd_level.h"
+#include "core/team.h"
+#include "tridiagonal_extreme.h"
+
+namespace netsculpt {
+
+enum EighStatus : int32_t { kConverged = 0, kNotConverged = 1, kNotFinite = 2 };
+
+struct EighExtremeArgs {
+  const void* s;                       // [m, d, d]
+  void* values;                        // [m, ends]
+  void* vectors;                       // [m, ends, d], unit rows
+  void* residuals;                     // [m, ends], ‖Sv - value v‖ / ‖S‖
+  int32_t* status;                     // [m], EighStatus
+  int64_t matrix_stride, row_stride;   // of s; columns are contiguous
+  int64_t count, size;                 // m, d
+  int first_end, ends;                 // which ends are asked for
+  double tol;                          // the largest residual that counts as converged
+  Dtype dtype;                         // float32 or float64
+};
+
+namespace NS_TARGET {
+
+// Rows of T are padded to an odd length, so that walking down a column does not hit one cache set.
+NS_HD int64_t eigh_row_length(int64_t d) { return d | 1; }
+
+// Entries of T that the direct method needs: the matrix, alpha, beta, tau, p, and per end a vector and its work.
+NS_HD int64_t eigh_direct_scratch(int64_t d) { return d * eigh_row_length(d) + (4 + kEnds * 4) * d; }
+
+template <class T>
+struct EighScratch {
+  T *matrix, *alpha, *beta, *tau, *p, *vectors, *work;
+  NS_HD EighScratch(T* at, int64_t d) {
+    matrix = at;
+    alpha = matrix + d * eigh_row_length(d);
+    beta = alpha + d;
+    tau = beta + d;
+    p = tau + d;
+    vectors = p + d;
+    work = vectors + kEnds * d;
+  }
+};
+
+// y = A x, reading the lower triangle of A [l, l] only: one pass serves row i and column i.
+template <class T, class Source>
+NS_HD void symmetric_product(const SerialTeam&, const Source* a, int64_t row, int64_t l, const T* NS_RESTRICT x,
+                             T* NS_RESTRICT y) {
+  // Numbers keep several partial sums, so that the compiler can use vectors; lanes already are vectors.
+  constexpr int kChains = LaneTraits<T>::kLanes == 1 ? 16 : 1;
+  for (int64_t i = 0; i < l; ++i) {
+    const Source* NS_RESTRICT a_i = a + i * row;
+    const T x_i = x[i];
+    T sums[kChains] = {};
+    int64_t j = 0;
+    for (; j + kChains <= i; j += kChains) {
+      for (int c = 0; c < kChains; ++c) {
+        const T a_ij = T(a_i[j + c]);
+        sums[c] += a_ij * x[j + c];
+        y[j + c] += a_ij * x_i;
+      }
+    }
+    for (; j < i; ++j) {
+      const T a_ij = T(a_i[j]);
+      sums[0] += a_ij * x[j];
+      y[j] += a_ij * x_i;
+    }
+    T total = T(a_i[i]) * x_i;
+    for (int c = 0; c < kChains; ++c) total += sums[c];
+    y[i] = total;
+  }
+}
+
+// The same for a team: a rank owns entries of y. Column i of row j > i is read across ranks, hence coalesced.
+template <class T, class Source, class Team>
+NS_HD void symmetric_product(const Team& team, const Source* a, int64_t row, int64_t l, const T* x, T* y) {
+  for (int64_t i = team.rank(); i < l; i += team.size()) {
+    T total = T(0);
+    for (int64_t j = 0; j <= i; ++j) total += T(a[i * row + j]) * x[j];
+    for (int64_t j = i + 1; j < l; ++j) total += T(a[j * row + i]) * x[j];
+    y[i] = total;
+  }
+}
+
+// A -= v p' + p v' on the lower triangle of A [l, l].
+template <class T, class Team>
+NS_HD void rank_two_update(const Team& team, T* a, int64_t row, int64_t l, const T* v, const T* p) {
+  for (int64_t i = 0; i < l; ++i) {
+    T* NS_RESTRICT a_i = a + i * row;
+    const T v_i = v[i], p_i = p[i];
+    for (int64_t j = team.rank(); j <= i; j += team.size()) a_i[j] -= v_i * p[j] + p_i * v[j];
+  }
+}
+
+// Reduces the lower triangle of w.matrix [d, d] to alpha, beta; the reflections stay in its rows, with w.tau.
+template <class T, class Team>
+NS_HD void tridiagonalize(const Team& team, const EighScratch<T>& w, int64_t d) {
+  using S = ScalarOf<T>;
+  const int64_t row = eigh_row_length(d);
+  const T one = spread<T>(1);
+  // Entries of the scaled matrix are at most two; a row whose rest is below this is already reduced, to rounding.
+  const T negligible = spread<T>(S(0.01) * kEpsilon<T> * kEpsilon<T>);
+  for (int64_t l = d - 1; l >= 1; --l) {
+    T* v = w.matrix + l * row;
+    const T last = v[l - 1];
+    T squares = T{};
+    for (int64_t j = team.rank(); j < l - 1; j += team.size()) squares += v[j] * v[j];
+    squares = team.sum(squares);  // and every rank has read `last`
+    const auto active = squares > negligible;
+    const T norm = square_root(squares + last * last);
+    const T reduced = select(active, select(last < T{}, norm, -norm), last);
+    const T tau = select(active, one / select(active, norm * (norm + absolute(last)), one), T{});
+    if (team.rank() == 0) {
+      v[l - 1] = last - reduced;  // zero where not active, and tau is zero there too
+      w.alpha[l] = v[l];
+      w.beta[l - 1] = reduced;
+      w.tau[l] = tau;
+    }
+    team.sync();  // v: written by rank 0
+    symmetric_product(team, w.matrix, row, l, v, w.p);
+    team.sync();  // p: written by every rank
+    T overlap = T{};
+    for (int64_t j = team.rank(); j < l; j += team.size()) overlap += v[j] * w.p[j];
+    overlap = team.sum(overlap);
+    const T shift = S(0.5) * tau * tau * overlap;
+    for (int64_t j = team.rank(); j < l; j += team.size()) w.p[j] = tau * w.p[j] - shift * v[j];
+    team.sync();  // p: written by every rank
+    rank_two_update(team, w.matrix, row, l, v, w.p);
+    team.sync();  // matrix: written by every rank
+  }
+  if (team.rank() == 0) w.alpha[0] = w.matrix[0];
+  team.sync();  // alpha, beta, tau: written by rank 0
+}
+
+// y [d] <- Q y, where Q is the product of the reflections.
+template <class T, class Team>
+NS_HD void apply_reflections(const Team& team, const EighScratch<T>& w, int64_t d, T* y) {
+  for (int64_t l = 1; l < d; ++l) {
+    const T* v = w.matrix + l * eigh_row_length(d);
+    T overlap = T{};
+    for (int64_t j = team.rank(); j < l; j += team.size()) overlap += v[j] * y[j];
+    overlap = w.tau[l] * team.sum(overlap);
+    for (int64_t j = team.rank(); j < l; j += team.size()) y[j] -= overlap * v[j];
+    team.sync();  // y: written by every rank
+  }
+}
+
+// What load_scale finds in one matrix: the power of two that brings it near one, or that it is not finite.
+struct MatrixScale {
+  double scale;
+  bool finite;
+};
+
+template <class T, class Team>
+NS_HD MatrixScale load_scale(const Team& team, const T* s, int64_t row, int64_t d) {
+  double biggest = 0, poison = 0;  // zero times an infinity or a NaN is a NaN
+  for (int64_t i = 0; i < d; ++i) {
+    for (int64_t j = team.rank(); j <= i; j += team.size()) {
+      const double x = static_cast<double>(s[i * row + j]);
+      biggest = larger(biggest, absolute(x));
+      poison += 0.0 * x;
+    }
+  }
+  biggest = team.best(Best{biggest, team.rank()}).value;
+  poison = team.sum(poison);
+  return {unit_scale(biggest), poison == 0.0};
+}
+
+// Normalises v [d] and writes one eigenpair, with the residual as measured on the matrix itself in float64 and on the
+// vector as stored. Returns whether it is within the tolerance. v and y are scratch of d doubles; `norm` is of the
+// scaled matrix.
+template <class T, class Team>
+NS_HD bool finish_pair(const Team& team, const EighExtremeArgs& a, int64_t m, int e, double scale, double norm,
+                       double* v, double* y) {
+  const int64_t d = a.size, out = m * a.ends + (e - a.first_end);
+  T* stored = static_cast<T*>(a.vectors) + out * d;
+  double squares = 0;
+  for (int64_t i = team.rank(); i < d; i += team.size()) squares += v[i] * v[i];
+  const double shrink = 1.0 / sqrt(team.sum(squares));
+  for (int64_t i = team.rank(); i < d; i += team.size()) {
+    stored[i] = static_cast<T>(v[i] * shrink);
+    v[i] = static_cast<double>(stored[i]) * scale;  // the product below is then that of the scaled matrix
+  }
+  team.sync();  // v: written by every rank
+  const T* s = static_cast<const T*>(a.s) + m * a.matrix_stride;
+  symmetric_product(team, s, a.row_stride, d, v, y);
+  double product = 0, length = 0;
+  for (int64_t i = team.rank(); i < d; i += team.size()) {
+    product += static_cast<double>(stored[i]) * y[i];
+    length += static_cast<double>(stored[i]) * static_cast<double>(stored[i]);
+  }
+  const double value = team.sum(product) / team.sum(length);
+  double rest = 0;
+  for (int64_t i = team.rank(); i < d; i += team.size()) {
+    const double r = y[i] - value * static_cast<double>(stored[i]);
+    rest += r * r;
+  }
+  rest = sqrt(team.sum(rest));
+  const double residual = rest > 0 ? rest / larger(norm, absolute(value)) : 0.0;
+  if (team.rank() == 0) {
+    static_cast<T*>(a.values)[out] = static_cast<T>(value / scale);
+    static_cast<T*>(a.residuals)[out] = static_cast<T>(residual);
+  }
+  team.sync();  // v, y may be reused
+  return residual <= a.tol;
+}
+
+// Matrix m by the direct method, computed in C (the matrices' type, or float64 to be surer). `scratch` holds
+// eigh_direct_scratch(d) entries of C, `pair` 2 d doubles.
+template <class T, class C, class Team>
+NS_HD void eigh_extreme_body(const Team& team, const EighExtremeArgs& a, int64_t m, C* scratch, double* pair) {
+  const int64_t d = a.size, row = eigh_row_length(d);
+  const T* s = static_cast<const T*>(a.s) + m * a.matrix_stride;
+  const MatrixScale found = load_scale(team, s, a.row_stride, d);
+  if (!found.finite) {
+    if (team.rank() == 0) a.status[m] = kNotFinite;
+    return;
+  }
+  const EighScratch<C> w(scratch, d);
+  for (int64_t i = 0; i < d; ++i)
+    for (int64_t j = team.rank(); j <= i; j += team.size())
+      w.matrix[i * row + j] = static_cast<C>(found.scale * static_cast<double>(s[i * a.row_stride + j]));
+  team.sync();  // matrix: written by every rank
+  tridiagonalize(team, w, d);
+  C low = C(0), high = C(0), bound = C(0), values[kEnds];
+  gershgorin(w.alpha, w.beta, d, &low, &high, &bound);
+  bisect_extreme(w.alpha, w.beta, d, values);
+  for (int e = team.rank(); e < kEnds; e += team.size())
+    inverse_iteration(w.alpha, w.beta, d, values[e], bound, w.vectors + e * d, w.work + 3 * e * d);
+  team.sync();  // vectors: one rank wrote each
+  const double norm = static_cast<double>(larger(absolute(values[0]), absolute(values[1])));
+  bool converged = true;
+  for (int e = a.first_end; e < a.first_end + a.ends; ++e) {
+    C* y = w.vectors + e * d;
+    apply_reflections(team, w, d, y);
+    for (int64_t i = team.rank(); i < d; i += team.size()) pair[i] = static_cast<double>(y[i]);
+    converged &= finish_pair<T>(team, a, m, e, found.scale, norm, pair, pair + d);
+  }
+  if (team.rank() == 0) a.status[m] = converged ? kConverged : kNotConverged;
+}
+
+}  // namespace NS_TARGET
+}  // namespace netsculpt
+
+// Matrices [begin, end) by the method that suits their size, computed in their own type; scratch is
+// eigh_extreme_scratch bytes, aligned to 64.
+NS_DECLARE_CPU(void, eigh_extreme_cpu, (const EighExtremeArgs& a, int64_t begin, int64_t end, void* scratch),
+               (a, begin, end, scratch))
+// Matrix m by the direct method in float64; scratch is eigh_float64_scratch(d) doubles.
+NS_DECLARE_CPU(void, eigh_extreme_float64_cpu, (const EighExtremeArgs& a, int64_t m, void* scratch), (a, m, scratch))
+// How many matrices eigh_extreme_cpu treats side by side, and its scratch in bytes.
+NS_DECLARE_CPU(int64_t, eigh_extreme_group, (const EighExtremeArgs& a), (a))
+NS_DECLARE_CPU(int64_t, eigh_extreme_scratch, (const EighExtremeArgs& a), (a))
+
+namespace netsculpt {
+inline int64_t eigh_float64_scratch(int64_t d) { return NS_TARGET::eigh_direct_scratch(d) + 2 * d; }
+}  // namespace netsculpt
