@@ -5,7 +5,11 @@ class NetsculptError(Exception):
     """Base of every error that netsculpt raises on purpose."""
 
 
-class ShapeError(NetsculptError, ValueError):
+class ArgumentError(NetsculptError, ValueError):
+    """An argument has a value that makes no sense."""
+
+
+class ShapeError(ArgumentError):
     """An argument has the wrong shape, dtype, layout or device."""
 
 

@@ -236,7 +236,7 @@ NS_HD void eigh_extreme_body(const Team& team, const EighExtremeArgs& a, int64_t
   gershgorin(w.alpha, w.beta, d, &low, &high, &bound);
   bisect_extreme(w.alpha, w.beta, d, values);
   for (int e = team.rank(); e < kEnds; e += team.size())
-    inverse_iteration(w.alpha, w.beta, d, values[e], bound, w.vectors + e * d, w.work + 3 * e * d);
+    inverse_iteration(w.alpha, w.beta, d, e == 0 ? values[0] : values[1], bound, w.vectors + e * d, w.work + 3 * e * d);
   team.sync();  // vectors: one rank wrote each
   const double norm = static_cast<double>(larger(absolute(values[0]), absolute(values[1])));
   bool converged = true;

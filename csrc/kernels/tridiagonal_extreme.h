@@ -55,15 +55,12 @@ template <class T, class A>
 NS_HD void sturm_counts(const A* alpha, const A* beta, int64_t k, const T x[kEnds], T tiny, T counts[kEnds]) {
   const T one = spread<T>(1);
   T pivot[kEnds];
-  for (int e = 0; e < kEnds; ++e) {
-    pivot[e] = alpha[0] - x[e];
-    counts[e] = select(pivot[e] < T{}, one, T{});
-  }
-  for (int64_t i = 1; i < k; ++i) {
-    const T b = T{} + beta[i - 1], squared = b * b;
+  for (int e = 0; e < kEnds; ++e) counts[e] = T{};
+  for (int64_t i = 0; i < k; ++i) {
+    const T b = i > 0 ? T{} + beta[i - 1] : T{}, squared = b * b;
     for (int e = 0; e < kEnds; ++e) {
-      pivot[e] = select(absolute(pivot[e]) < tiny, -tiny, pivot[e]);  // as LAPACK's dstebz does
-      pivot[e] = alpha[i] - x[e] - squared / pivot[e];
+      pivot[e] = i > 0 ? alpha[i] - x[e] - squared / pivot[e] : alpha[i] - x[e];
+      pivot[e] = select(absolute(pivot[e]) < tiny, -tiny, pivot[e]);  // as LAPACK's dstebz: a zero counts as negative
       counts[e] += select(pivot[e] < T{}, one, T{});
     }
   }
@@ -178,8 +175,9 @@ NS_HD void tridiagonal_extreme_body(const Team& team, const TridiagonalExtremeAr
     gershgorin(alpha, beta, k, &low, &high, &norm);
     bisect_extreme(alpha, beta, k, values);
     T* y = static_cast<T*>(a.vectors) + (m * kEnds + e) * k;
-    inverse_iteration(alpha, beta, k, values[e], norm, y, scratch + (2 + 3 * e) * k);
-    static_cast<T*>(a.values)[m * kEnds + e] = static_cast<T>(values[e] / scale);
+    const T value = e == 0 ? values[0] : values[1];  // a run-time index would put the array in memory
+    inverse_iteration(alpha, beta, k, value, norm, y, scratch + (2 + 3 * e) * k);
+    static_cast<T*>(a.values)[m * kEnds + e] = static_cast<T>(value / scale);
   }
   team.sync();  // scratch may be reused for the next matrix
 }

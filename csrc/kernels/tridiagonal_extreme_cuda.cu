@@ -5,7 +5,7 @@ namespace netsculpt {
 namespace {
 
 template <class T>
-__global__ void __launch_bounds__(kWarp) tridiagonal_extreme_kernel(TridiagonalExtremeArgs a, T* scratch) {
+__global__ void __launch_bounds__(kWarp, 1) tridiagonal_extreme_kernel(TridiagonalExtremeArgs a, T* scratch) {
   const int64_t m = blockIdx.x;
   NS_TARGET::tridiagonal_extreme_body(WarpTeam{}, a, m, scratch + m * 8 * a.size);
 }
