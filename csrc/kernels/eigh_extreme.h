@@ -7,6 +7,8 @@
 // Letters: d the size, l the rows still to reduce, v a reflection I - tau v v', e an end (0 lowest, 1 highest).
 #pragma once
 
+#include <type_traits>
+
 #include "core/dtype.h"
 #include "core/lanes.h"
 #include "core/simd_level.h"
@@ -52,32 +54,44 @@ struct EighScratch {
   }
 };
 
-// y = A x, reading the lower triangle of A [l, l] only: one pass serves row i and column i.
+// y = A x, reading the lower triangle of A [l, l] only: one pass serves row i and column i, and two rows are taken
+// together so that x and y are loaded half as often.
 template <class T, class Source>
 NS_HD void symmetric_product(const SerialTeam&, const Source* a, int64_t row, int64_t l, const T* NS_RESTRICT x,
                              T* NS_RESTRICT y) {
   // Numbers keep several partial sums, so that the compiler can use vectors; lanes already are vectors.
   constexpr int kChains = LaneTraits<T>::kLanes == 1 ? 16 : 1;
-  for (int64_t i = 0; i < l; ++i) {
-    const Source* NS_RESTRICT a_i = a + i * row;
-    const T x_i = x[i];
-    T sums[kChains] = {};
+  for (int64_t i = 0; i < l; i += 2) {
+    const bool pair = i + 1 < l;
+    const Source* NS_RESTRICT a0 = a + i * row;
+    const Source* NS_RESTRICT a1 = pair ? a0 + row : a0;
+    const T x0 = x[i], x1 = pair ? x[i + 1] : T{};
+    T sums0[kChains] = {}, sums1[kChains] = {};
     int64_t j = 0;
     for (; j + kChains <= i; j += kChains) {
       for (int c = 0; c < kChains; ++c) {
-        const T a_ij = T(a_i[j + c]);
-        sums[c] += a_ij * x[j + c];
-        y[j + c] += a_ij * x_i;
+        const T p = T(a0[j + c]), q = T(a1[j + c]);
+        sums0[c] += p * x[j + c];
+        sums1[c] += q * x[j + c];
+        y[j + c] += p * x0 + q * x1;
       }
     }
     for (; j < i; ++j) {
-      const T a_ij = T(a_i[j]);
-      sums[0] += a_ij * x[j];
-      y[j] += a_ij * x_i;
+      const T p = T(a0[j]), q = T(a1[j]);
+      sums0[0] += p * x[j];
+      sums1[0] += q * x[j];
+      y[j] += p * x0 + q * x1;
     }
-    T total = T(a_i[i]) * x_i;
-    for (int c = 0; c < kChains; ++c) total += sums[c];
-    y[i] = total;
+    T total0 = T(a0[i]) * x0, total1 = T{};
+    for (int c = 0; c < kChains; ++c) {
+      total0 += sums0[c];
+      total1 += sums1[c];
+    }
+    if (pair) {
+      y[i + 1] = total1 + T(a1[i]) * x0 + T(a1[i + 1]) * x1;
+      total0 += T(a1[i]) * x1;
+    }
+    y[i] = total0;
   }
 }
 
@@ -92,7 +106,29 @@ NS_HD void symmetric_product(const Team& team, const Source* a, int64_t row, int
   }
 }
 
-// A -= v p' + p v' on the lower triangle of A [l, l].
+// A -= v p' + p v' on the lower triangle of A [l, l], two rows at a time.
+template <class T>
+NS_HD void rank_two_update(const SerialTeam&, T* a, int64_t row, int64_t l, const T* v, const T* p) {
+  for (int64_t i = 0; i < l; i += 2) {
+    const bool pair = i + 1 < l;
+    T* NS_RESTRICT a0 = a + i * row;
+    const T v0 = v[i], p0 = p[i];
+    if (!pair) {
+      for (int64_t j = 0; j <= i; ++j) a0[j] -= v0 * p[j] + p0 * v[j];
+      break;
+    }
+    T* NS_RESTRICT a1 = a0 + row;
+    const T v1 = v[i + 1], p1 = p[i + 1];
+    for (int64_t j = 0; j <= i; ++j) {
+      const T p_j = p[j], v_j = v[j];
+      a0[j] -= v0 * p_j + p0 * v_j;
+      a1[j] -= v1 * p_j + p1 * v_j;
+    }
+    a1[i + 1] -= v1 * p1 + p1 * v1;
+  }
+}
+
+// The same for a team.
 template <class T, class Team>
 NS_HD void rank_two_update(const Team& team, T* a, int64_t row, int64_t l, const T* v, const T* p) {
   for (int64_t i = 0; i < l; ++i) {
@@ -155,25 +191,37 @@ NS_HD void apply_reflections(const Team& team, const EighScratch<T>& w, int64_t 
   }
 }
 
-// What load_scale finds in one matrix: the power of two that brings it near one, or that it is not finite.
+// What find_scale finds in one matrix: the power of two that brings it near one, or that it is not finite.
 struct MatrixScale {
   double scale;
   bool finite;
 };
 
 template <class T, class Team>
-NS_HD MatrixScale load_scale(const Team& team, const T* s, int64_t row, int64_t d) {
-  double biggest = 0, poison = 0;  // zero times an infinity or a NaN is a NaN
+NS_HD MatrixScale find_scale(const Team& team, const T* s, int64_t row, int64_t d) {
+  constexpr int kChains = std::is_same_v<Team, SerialTeam> ? 16 : 1;  // partial results, so that it can use vectors
+  T biggest[kChains] = {}, poison[kChains] = {};  // zero times an infinity or a NaN is a NaN
   for (int64_t i = 0; i < d; ++i) {
-    for (int64_t j = team.rank(); j <= i; j += team.size()) {
-      const double x = static_cast<double>(s[i * row + j]);
-      biggest = larger(biggest, absolute(x));
-      poison += 0.0 * x;
+    const T* s_i = s + i * row;
+    int64_t j = team.rank();
+    for (; j + (kChains - 1) * team.size() <= i; j += kChains * team.size()) {
+      for (int c = 0; c < kChains; ++c) {
+        const T x = s_i[j + c * team.size()];
+        biggest[c] = larger(biggest[c], absolute(x));
+        poison[c] += T(0) * x;
+      }
+    }
+    for (; j <= i; j += team.size()) {
+      biggest[0] = larger(biggest[0], absolute(s_i[j]));
+      poison[0] += T(0) * s_i[j];
     }
   }
-  biggest = team.best(Best{biggest, team.rank()}).value;
-  poison = team.sum(poison);
-  return {unit_scale(biggest), poison == 0.0};
+  for (int c = 1; c < kChains; ++c) {
+    biggest[0] = larger(biggest[0], biggest[c]);
+    poison[0] += poison[c];
+  }
+  const double most = team.best(Best{static_cast<double>(biggest[0]), team.rank()}).value;
+  return {unit_scale(most), team.sum(poison[0]) == T(0)};
 }
 
 // Normalises v [d] and writes one eigenpair, with the residual as measured on the matrix itself in float64 and on the
@@ -221,7 +269,7 @@ template <class T, class C, class Team>
 NS_HD void eigh_extreme_body(const Team& team, const EighExtremeArgs& a, int64_t m, C* scratch, double* pair) {
   const int64_t d = a.size, row = eigh_row_length(d);
   const T* s = static_cast<const T*>(a.s) + m * a.matrix_stride;
-  const MatrixScale found = load_scale(team, s, a.row_stride, d);
+  const MatrixScale found = find_scale(team, s, a.row_stride, d);
   if (!found.finite) {
     if (team.rank() == 0) a.status[m] = kNotFinite;
     return;

@@ -24,7 +24,7 @@ void eigh_lanes(const EighExtremeArgs& a, int64_t begin, int64_t end, void* memo
   for (int64_t m = begin; m < end; ++m) {
     const int lane = static_cast<int>(m - begin);
     const T* s = static_cast<const T*>(a.s) + m * a.matrix_stride;
-    scaled[lane] = load_scale(SerialTeam{}, s, a.row_stride, d);
+    scaled[lane] = find_scale(SerialTeam{}, s, a.row_stride, d);
     a.status[m] = scaled[lane].finite ? kConverged : kNotFinite;
     if (!scaled[lane].finite) continue;
     for (int64_t i = 0; i < d; ++i)

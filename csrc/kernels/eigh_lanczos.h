@@ -264,7 +264,7 @@ template <class T>
 void eigh_lanczos(const EighExtremeArgs& a, int64_t m, char* scratch) {
   const int64_t d = a.size;
   const T* s = static_cast<const T*>(a.s) + m * a.matrix_stride;
-  const MatrixScale scaled = load_scale(SerialTeam{}, s, a.row_stride, d);
+  const MatrixScale scaled = find_scale(SerialTeam{}, s, a.row_stride, d);
   if (!scaled.finite) {
     a.status[m] = kNotFinite;
     return;
