@@ -20,7 +20,7 @@ int64_t shared_bytes(int64_t d, bool float64) {
 
 // T the matrices' type, C the type computed in. `global` is null where the scratch is in shared memory.
 template <class T, class C>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     eigh_extreme_kernel(EighExtremeArgs a, int64_t begin, char* global, int64_t bytes) {
   __shared__ BlockTeam<kThreads>::Shared shared;
   extern __shared__ __align__(16) char dynamic[];
