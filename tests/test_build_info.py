@@ -63,7 +63,7 @@ def test_torchs_own_variable_lowers_the_level(capability: str) -> None:
 @pytest.mark.parametrize("capability", ["default", "avx2"])
 def test_every_op_is_right_at_every_level(capability: str) -> None:
     """The op tests once more on the code for older processors; what torch.compile sees does not depend on it."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "tests/ops", "-k", "not Conformance", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "tests/ops", "-k", "not Conformance"]
     environment = os.environ | {"ATEN_CPU_CAPABILITY": capability}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:]

@@ -127,7 +127,7 @@ def toolkit() -> Path:
         try:
             home = cuda_toolkit.fetch(Path(sys.prefix) / "cuda-toolkit")
         except subprocess.CalledProcessError:
-            raise SystemExit("nvcc is not on this machine and could not be fetched: the CUDA code is unchecked") from None
+            raise SystemExit("nvcc is neither here nor to be fetched: the CUDA code is unchecked") from None
     return home
 
 
