@@ -12,7 +12,7 @@ PYTHON=${PYTHON:-python3}
 export PATH="$PATH:/usr/local/cuda/bin"
 export PYTHONUNBUFFERED=1 CI=true NETSCULPT_CUDA=1
 
-gpu=$("$PYTHON" -c 'import re, torch; print(re.sub(r"\W+", "-", torch.cuda.get_device_name()).lower())') || {
+gpu=$("$PYTHON" -c 'import re, torch; print(re.sub(r"\W+", "-", torch.cuda.get_device_name()).lower())' 2>/dev/null) || {
   echo "on_gpu.sh: $PYTHON has no torch that sees a GPU" >&2
   exit 2
 }
