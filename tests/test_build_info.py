@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import netsculpt
-from tests.processes import REPOSITORY, run_python
+from tests.repository import REPOSITORY, run_python
 
 LEVELS = ["baseline", "avx2", "avx512"]
 # Prints the level in use and a result of a compiled op at that level.

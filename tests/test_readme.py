@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-import netsculpt
-from tests.processes import REPOSITORY, run_python
+from tests.repository import OPS, REPOSITORY, run_python
 
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -19,7 +18,7 @@ def test_python_runs(number: int) -> None:
 
 
 def test_every_op_is_in_the_table() -> None:
-    assert sorted(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)) == sorted(netsculpt.ops.__all__)
+    assert sorted(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)) == OPS
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import REPOSITORY
+from tests.repository import REPOSITORY
 
 
 def run_build(kind: str, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import REPOSITORY
+from tests.repository import REPOSITORY
 
 
 def refusal(**environment: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.conftest import run_build
-from tests.processes import REPOSITORY
+from tests.repository import REPOSITORY
 
 
 @pytest.fixture(scope="module")

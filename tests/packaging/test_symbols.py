@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.processes import REPOSITORY
+from tests.repository import REPOSITORY
 
 OBJECTS = sorted((REPOSITORY / f"build/objects-torch-{torch.__version__}").rglob("targets/*_avx*.o"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import run_python
+from tests.repository import run_python
 
 IMPORT = """
 import json, warnings
