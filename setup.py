@@ -31,6 +31,8 @@ FLAGS = [
     "-fno-trapping-math",
     "-fvisibility=hidden",
     "-Wno-psabi",
+    "-Wno-ignored-attributes",
+    f"-ffile-prefix-map={ROOT}=netsculpt",  # torch keeps each registration's file; the rest of its path is private
     f"-DTORCH_TARGET_VERSION={TORCH_TARGET}",
 ]
 
