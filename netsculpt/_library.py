@@ -58,8 +58,8 @@ def _load_cuda() -> str | None:
         return "it was not built: reinstall netsculpt with nvcc on PATH"
     try:
         torch.ops.load_library(str(found[0]))
-    except OSError as error:
-        return str(error).splitlines()[0]
+    except OSError as error:  # torch names the file only; the loader's own words are the cause
+        return str(error.__cause__ or error).splitlines()[0]
     return None
 
 

@@ -1,12 +1,12 @@
 """What this installation is and what it runs with."""
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import netsculpt
 from netsculpt import _library
 
 
@@ -22,7 +22,7 @@ def build_info() -> dict[str, Any]:
     file = Path(__file__).with_name("_build_info.json")
     built = json.loads(file.read_text()) if file.exists() else {}
     return {
-        "version": _version(),
+        "version": netsculpt.__version__,
         "cpu_library": _library.cpu_missing or "loaded",
         "cuda_library": _cuda_state(built),
         "torch_built": built.get("torch"),
@@ -33,13 +33,6 @@ def build_info() -> dict[str, Any]:
         "simd": _simd(),
         "threads": torch.get_num_threads(),
     }
-
-
-def _version() -> str:
-    try:
-        return version("netsculpt")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _cuda_state(built: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 hypothesis.settings.register_profile("default", deadline=None, derandomize="CI" in os.environ, max_examples=25)
+hypothesis.settings.register_profile("few", deadline=None, derandomize=True, max_examples=3)  # under a sanitizer
 hypothesis.settings.load_profile("default")
 
 

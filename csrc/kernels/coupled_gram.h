@@ -9,9 +9,9 @@ namespace netsculpt {
 
 // Both inputs are symmetric; only their lower block triangle is read. Strides are in elements.
 struct CoupledGramArgs {
-  const void* cov;      // [units * places, units * places]
-  const void* weights;  // the same shape
-  void* out;            // [units, units], contiguous, of the inputs' type
+  const void* cov;                     // [units * places, units * places]
+  const void* weights;                 // the same shape
+  void* out;                           // [units, units], contiguous, of the inputs' type
   int64_t cov_stride, weights_stride;  // between rows; columns are contiguous
   int64_t units, places;
   Dtype dtype;  // float32 or float64

@@ -4,6 +4,4 @@
 
 #include "coupled_gram.h"
 
-namespace netsculpt {
-cudaError_t coupled_gram_launch(const CoupledGramArgs& a, cudaStream_t stream);
-}
+namespace netsculpt { cudaError_t coupled_gram_launch(const CoupledGramArgs& a, cudaStream_t stream); }

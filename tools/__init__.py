@@ -1,0 +1,1 @@
+"""What building and checking need beside Python's own tools."""
