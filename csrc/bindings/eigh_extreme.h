@@ -24,9 +24,18 @@ inline EighExtremeCall eigh_extreme_call(const Tensor& s_in, const std::string& 
   call.values = new_tensor(s_in, {m, ends}, s_in.scalar_type());
   call.vectors = new_tensor(s_in, {m, ends, d}, s_in.scalar_type());
   call.residuals = new_tensor(s_in, {m, ends}, s_in.scalar_type());
-  call.args = {call.s.data_ptr(), call.values.data_ptr(), call.vectors.data_ptr(), call.residuals.data_ptr(),
-               nullptr,           call.s.stride(0),       call.s.stride(1),        m,
-               d,                 first_end,              ends,                    tol,
+  call.args = {call.s.data_ptr(),
+               call.values.data_ptr(),
+               call.vectors.data_ptr(),
+               call.residuals.data_ptr(),
+               nullptr,
+               call.s.stride(0),
+               call.s.stride(1),
+               m,
+               d,
+               first_end,
+               ends,
+               tol,
                dtype};
   return call;
 }

@@ -1,5 +1,4 @@
 #include "eigh_extreme.h"
-
 #include "scratch.h"
 
 namespace netsculpt {

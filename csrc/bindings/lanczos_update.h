@@ -24,9 +24,18 @@ inline LanczosUpdateCall lanczos_update_call(const Tensor& basis_in, const Tenso
   call.alpha = new_tensor(r_in, {m}, r_in.scalar_type());
   call.beta = new_tensor(r_in, {m}, r_in.scalar_type());
   call.next = new_tensor(r_in, {m, d}, r_in.scalar_type());
-  call.args = {call.basis.data_ptr(), call.r.data_ptr(),    call.alpha.data_ptr(), call.beta.data_ptr(),
-               call.next.data_ptr(),  call.basis.stride(0), call.basis.stride(1),  call.r.stride(0),
-               m,                     k,                    d,                     dtype};
+  call.args = {call.basis.data_ptr(),
+               call.r.data_ptr(),
+               call.alpha.data_ptr(),
+               call.beta.data_ptr(),
+               call.next.data_ptr(),
+               call.basis.stride(0),
+               call.basis.stride(1),
+               call.r.stride(0),
+               m,
+               k,
+               d,
+               dtype};
   return call;
 }
 

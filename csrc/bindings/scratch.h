@@ -11,7 +11,9 @@ class WorkerScratch {
  public:
   WorkerScratch(int64_t workers, int64_t bytes)
       : stride_((bytes + kAlign - 1) / kAlign * kAlign),
-        memory_(static_cast<char*>(::operator new(static_cast<std::size_t>(workers * stride_), std::align_val_t(kAlign)))) {}
+        memory_(
+            static_cast<char*>(::operator new(static_cast<std::size_t>(workers * stride_), std::align_val_t(kAlign)))) {
+  }
   ~WorkerScratch() { ::operator delete(memory_, std::align_val_t(kAlign)); }
   WorkerScratch(const WorkerScratch&) = delete;
   WorkerScratch& operator=(const WorkerScratch&) = delete;

@@ -23,8 +23,14 @@ inline TridiagonalExtremeCall tridiagonal_extreme_call(const Tensor& alpha_in, c
   call.beta = rows_contiguous(beta_in);
   call.values = new_tensor(alpha_in, {m, 2}, alpha_in.scalar_type());
   call.vectors = new_tensor(alpha_in, {m, 2, k}, alpha_in.scalar_type());
-  call.args = {call.alpha.data_ptr(), call.beta.data_ptr(), call.values.data_ptr(), call.vectors.data_ptr(),
-               call.alpha.stride(0),  call.beta.stride(0),  m,                      k,
+  call.args = {call.alpha.data_ptr(),
+               call.beta.data_ptr(),
+               call.values.data_ptr(),
+               call.vectors.data_ptr(),
+               call.alpha.stride(0),
+               call.beta.stride(0),
+               m,
+               k,
                dtype};
   return call;
 }

@@ -20,16 +20,16 @@ namespace netsculpt {
 enum EighStatus : int32_t { kConverged = 0, kNotConverged = 1, kNotFinite = 2 };
 
 struct EighExtremeArgs {
-  const void* s;                       // [m, d, d]
-  void* values;                        // [m, ends]
-  void* vectors;                       // [m, ends, d], unit rows
-  void* residuals;                     // [m, ends], ‖Sv - value v‖ / ‖S‖
-  int32_t* status;                     // [m], EighStatus
-  int64_t matrix_stride, row_stride;   // of s; columns are contiguous
-  int64_t count, size;                 // m, d
-  int first_end, ends;                 // which ends are asked for
-  double tol;                          // the largest residual that counts as converged
-  Dtype dtype;                         // float32 or float64
+  const void* s;                      // [m, d, d]
+  void* values;                       // [m, ends]
+  void* vectors;                      // [m, ends, d], unit rows
+  void* residuals;                    // [m, ends], ‖Sv - value v‖ / ‖S‖
+  int32_t* status;                    // [m], EighStatus
+  int64_t matrix_stride, row_stride;  // of s; columns are contiguous
+  int64_t count, size;                // m, d
+  int first_end, ends;                // which ends are asked for
+  double tol;                         // the largest residual that counts as converged
+  Dtype dtype;                        // float32 or float64
 };
 
 namespace NS_TARGET {
@@ -200,7 +200,7 @@ struct MatrixScale {
 template <class T, class Team>
 NS_HD MatrixScale find_scale(const Team& team, const T* s, int64_t row, int64_t d) {
   constexpr int kChains = std::is_same_v<Team, SerialTeam> ? 16 : 1;  // partial results, so that it can use vectors
-  T biggest[kChains] = {}, poison[kChains] = {};  // zero times an infinity or a NaN is a NaN
+  T biggest[kChains] = {}, poison[kChains] = {};                      // zero times an infinity or a NaN is a NaN
   for (int64_t i = 0; i < d; ++i) {
     const T* s_i = s + i * row;
     int64_t j = team.rank();

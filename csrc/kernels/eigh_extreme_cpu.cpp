@@ -53,8 +53,7 @@ void eigh_lanes(const EighExtremeArgs& a, int64_t begin, int64_t end, void* memo
 template <class T>
 void eigh_of_type(const EighExtremeArgs& a, int64_t begin, int64_t end, void* scratch) {
   if (a.size <= kLanesUpTo) {
-    for (int64_t m = begin; m < end; m += kLineWidth<T>)
-      eigh_lanes<T>(a, m, std::min(end, m + kLineWidth<T>), scratch);
+    for (int64_t m = begin; m < end; m += kLineWidth<T>) eigh_lanes<T>(a, m, std::min(end, m + kLineWidth<T>), scratch);
   } else {
     for (int64_t m = begin; m < end; ++m) eigh_lanczos<T>(a, m, static_cast<char*>(scratch));
   }

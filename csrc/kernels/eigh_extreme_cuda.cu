@@ -9,7 +9,8 @@ constexpr int64_t kSharedLimit = 48 * 1024;  // what every GPU gives a block wit
 
 // Bytes of one matrix's scratch: the pair's doubles first, so that both parts are aligned.
 int64_t bytes_per_matrix(int64_t d, bool float64) {
-  const int64_t direct = NS_TARGET::eigh_direct_scratch(d) * static_cast<int64_t>(float64 ? sizeof(double) : sizeof(float));
+  const int64_t direct =
+      NS_TARGET::eigh_direct_scratch(d) * static_cast<int64_t>(float64 ? sizeof(double) : sizeof(float));
   return (2 * d * static_cast<int64_t>(sizeof(double)) + direct + 15) / 16 * 16;
 }
 

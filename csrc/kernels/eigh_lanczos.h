@@ -176,8 +176,7 @@ void ritz_values(const T* alpha, const T* beta, int64_t k, double values[kEnds],
   for (int pass = 0; pass < passes; ++pass) {
     V x[kEnds], counts[kEnds];
     for (int e = 0; e < kEnds; ++e)
-      for (int i = 0; i < kW; ++i)
-        x[e][i] = static_cast<T>(lower[e] + (upper[e] - lower[e]) * (i + 1) / (kW + 1));
+      for (int i = 0; i < kW; ++i) x[e][i] = static_cast<T>(lower[e] + (upper[e] - lower[e]) * (i + 1) / (kW + 1));
     sturm_counts(alpha, beta, k, x, tiny, counts);
     for (int e = 0; e < kEnds; ++e) {
       int above = 0;  // how many shifts the eigenvalue sought is not below
@@ -209,8 +208,8 @@ RitzPairs ritz_pairs(const LanczosScratch<T>& w, int64_t k, double rest) {
 }
 
 // Runs until the ends asked for have converged to half the tolerance, or the limit is reached, where the direct method
-// takes over. Looks at the tridiagonal matrix only now and then: the residual falls geometrically, so the last two looks
-// tell when the next is worth it. Returns the steps taken.
+// takes over. Looks at the tridiagonal matrix only now and then: the residual falls geometrically, so the last two
+// looks tell when the next is worth it. Returns the steps taken.
 template <class T>
 int64_t lanczos(const EighExtremeArgs& a, const LanczosScratch<T>& w, RitzPairs* found) {
   const int64_t d = a.size, limit = lanczos_limit(d);

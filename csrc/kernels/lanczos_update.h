@@ -11,11 +11,11 @@
 namespace netsculpt {
 
 struct LanczosUpdateArgs {
-  const void* basis;  // [m, k, d], orthonormal rows
-  const void* r;      // [m, d]
-  void* alpha;        // [m]
-  void* beta;         // [m]
-  void* next;         // [m, d], contiguous
+  const void* basis;                           // [m, k, d], orthonormal rows
+  const void* r;                               // [m, d]
+  void* alpha;                                 // [m]
+  void* beta;                                  // [m]
+  void* next;                                  // [m, d], contiguous
   int64_t basis_stride, row_stride, r_stride;  // between units, basis vectors, and units of r
   int64_t count, steps, size;                  // m, k, d
   Dtype dtype;                                 // float32 or float64
@@ -80,7 +80,8 @@ NS_HD void lanczos_update_body(const Team& team, const LanczosUpdateArgs& a, int
   // Nothing but rounding is left: the basis spans an invariant subspace, and there is no next vector.
   const bool exhausted = !(norm > 8 * static_cast<double>(kEpsilon<T>) * start);
   const double shrink = exhausted ? 0.0 : 1.0 / norm;
-  for (int64_t i = team.rank(); i < d; i += team.size()) next[i] = static_cast<T>(shrink * static_cast<double>(next[i]));
+  for (int64_t i = team.rank(); i < d; i += team.size())
+    next[i] = static_cast<T>(shrink * static_cast<double>(next[i]));
   if (team.rank() == 0) {
     static_cast<T*>(a.alpha)[m] = static_cast<T>(alpha);
     static_cast<T*>(a.beta)[m] = exhausted ? T(0) : static_cast<T>(norm);

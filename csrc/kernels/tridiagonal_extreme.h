@@ -12,10 +12,10 @@
 namespace netsculpt {
 
 struct TridiagonalExtremeArgs {
-  const void* alpha;  // [m, k]
-  const void* beta;   // [m, k - 1]
-  void* values;       // [m, 2], lowest and highest, contiguous
-  void* vectors;      // [m, 2, k], unit rows, contiguous
+  const void* alpha;                  // [m, k]
+  const void* beta;                   // [m, k - 1]
+  void* values;                       // [m, 2], lowest and highest, contiguous
+  void* vectors;                      // [m, 2, k], unit rows, contiguous
   int64_t alpha_stride, beta_stride;  // between matrices; within one, contiguous
   int64_t count, size;                // m, k
   Dtype dtype;                        // float32 or float64

@@ -17,8 +17,8 @@ class LanczosStep(NamedTuple):
 def lanczos_update(basis: Tensor, r: Tensor) -> LanczosStep:
     """One Lanczos step for all units of a layer, given the products with their newest basis vectors.
 
-    With ``r = S q_k`` it takes the diagonal entry ``alpha = q_kᵀ r``, makes r orthogonal to the whole basis (as often as
-    rounding demands) and normalises what is left. A unit whose basis already spans an invariant subspace gets
+    With ``r = S q_k`` it takes the diagonal entry ``alpha = q_kᵀ r``, makes r orthogonal to the whole basis (as often
+    as rounding demands) and normalises what is left. A unit whose basis already spans an invariant subspace gets
     ``beta = 0`` and a zero vector; every later step then gives it ``alpha = 0``, which is to be replaced by any entry
     inside its spectrum, such as its first ``alpha``, before extreme eigenvalues are read off.
 

@@ -16,8 +16,8 @@ class TridiagonalPairs(NamedTuple):
 def tridiagonal_extreme(alpha: Tensor, beta: Tensor) -> TridiagonalPairs:
     """Lowest and highest eigenpair of many symmetric tridiagonal matrices.
 
-    Lanczos turns each unit's splitting matrix into a small tridiagonal one, whose extreme eigenpairs are the Ritz pairs;
-    ``beta_k · |last entry of the vector|`` is the residual that the Ritz pair has after k steps.
+    Lanczos turns each unit's splitting matrix into a small tridiagonal one, whose extreme eigenpairs are the Ritz
+    pairs; ``beta_k · |last entry of the vector|`` is the residual that the Ritz pair has after k steps.
 
     Args:
         alpha: [m, k], the diagonals, float32 or float64, k ≥ 1.

@@ -15,8 +15,9 @@ struct Pairs {
 Pairs solve(const double* s, int64_t count, int64_t d, int team_size) {
   Pairs out{std::vector<double>(2 * count), std::vector<double>(2 * count * d), std::vector<double>(2 * count),
             std::vector<int32_t>(count)};
-  const EighExtremeArgs args{s,     out.values.data(), out.vectors.data(), out.residuals.data(), out.status.data(), d * d, d,
-                             count, d,                 0,                  2,                    1e-10,             Dtype::kFloat64};
+  const EighExtremeArgs args{
+      s,     out.values.data(), out.vectors.data(), out.residuals.data(), out.status.data(), d * d, d, count, d, 0, 2,
+      1e-10, Dtype::kFloat64};
   std::vector<double> scratch(NS_TARGET::eigh_direct_scratch(d)), pair(2 * d);
   run_team(team_size, [&](const ThreadTeam& team) {
     for (int64_t m = 0; m < count; ++m)

@@ -33,7 +33,6 @@ int main() {
   for (int64_t m = 0; m < 2; ++m)
     for (int64_t b = 0; b < 3; ++b) basis[(m * 3 + b) * 40 + 5 * b + m] = 1;
   const std::vector<double> r = normal(2 * 40, 1);
-  return same_for_all_teams("lanczos_update",
-                            [&](int size) { return step(basis.data(), r.data(), 2, 3, 40, size); });
+  return same_for_all_teams("lanczos_update", [&](int size) { return step(basis.data(), r.data(), 2, 3, 40, size); });
 }
 #endif

@@ -89,10 +89,12 @@ HARD: dict[str, Callable[[int], torch.Tensor]] = {
     "clustered low end": lambda d: with_spectrum(torch.cat([-1 + 1e-7 * torch.arange(d // 2), torch.rand(d - d // 2)])),
     "one isolated": lambda d: with_spectrum(torch.cat([torch.tensor([-1.0]), torch.full((d - 1,), 0.5)])),
     "graded": lambda d: with_spectrum(10.0 ** -torch.linspace(0, 12, d)),
-    "tridiagonal Toeplitz": lambda d: torch.diag_embed(torch.ones(max(d - 1, 0)), 1).double()[:d, :d]
-    + torch.diag_embed(torch.ones(max(d - 1, 0)), -1).double()[:d, :d]
-    if d > 1
-    else torch.ones(1, 1, dtype=torch.float64),
+    "tridiagonal Toeplitz": lambda d: (
+        torch.diag_embed(torch.ones(max(d - 1, 0)), 1).double()[:d, :d]
+        + torch.diag_embed(torch.ones(max(d - 1, 0)), -1).double()[:d, :d]
+        if d > 1
+        else torch.ones(1, 1, dtype=torch.float64)
+    ),
     "subnormal": lambda d: 1e-310 * random_symmetric(1, d)[0],
     "huge": lambda d: 1e300 * random_symmetric(1, d)[0],
 }

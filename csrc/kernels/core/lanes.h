@@ -21,8 +21,8 @@ using ScalarOf = typename LaneTraits<T>::Scalar;
 
 // Machine epsilon: the gap above one.
 template <class T>
-constexpr ScalarOf<T> kEpsilon = sizeof(ScalarOf<T>) == 4 ? ScalarOf<T>(1.1920928955078125e-7)
-                                                          : ScalarOf<T>(2.220446049250313e-16);
+constexpr ScalarOf<T> kEpsilon =
+    sizeof(ScalarOf<T>) == 4 ? ScalarOf<T>(1.1920928955078125e-7) : ScalarOf<T>(2.220446049250313e-16);
 
 // a where `take` holds, else b; lane by lane where they are vectors.
 template <class Mask, class T>
