@@ -23,6 +23,7 @@ mkdir -p bench/results
 results=bench/results/$gpu-$(date +%F)
 
 build() {
+  rm -f build/built-*  # what make built in place is replaced
   "$PYTHON" setup.py -q build_ext --inplace && "$PYTHON" - <<'PY'
 import json, netsculpt
 info = netsculpt.build_info()
