@@ -14,7 +14,7 @@ from bench import machine
 from bench.case import Case
 from bench.roofline import Roofline
 from bench.runner import Row, measure
-from bench.table import markdown
+from bench.table import cells, markdown
 
 
 def arguments() -> argparse.Namespace:
@@ -56,8 +56,9 @@ def run(options: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     for op in options.op or names():
         for case in cases(op, options.device):
-            print(f"{case.op}: {case.name}", file=sys.stderr)
+            print(f"{case.op}, {case.name}: ", end="", file=sys.stderr, flush=True)
             rows.append(measure(case, roofline, options.min_time))
+            print(cells(rows[-1])[2], file=sys.stderr)
     described = machine.describe(options.device, options.threads)
     text = markdown(rows, described, roofline.describe())
     print(text)
