@@ -1,6 +1,7 @@
 #include "core/target.h"
 // target.h first: it sets the instruction set
 #include "core/register_tile.h"
+#include "core/tiling.h"
 #include "weighted_gram.h"
 
 // With the pairs (i <= j) as columns, Z[p,(i,j)] = x_pi x_pj, all S_k are one matrix product q^T Z: half the
@@ -15,17 +16,6 @@ constexpr int64_t kSums = 64 * 1024;   // sums of a tile stay in the second-leve
 constexpr int64_t kItems = 32;         // enough for the threads of a large machine
 constexpr int64_t kChunk = 1024;       // fewest rows worth an item of their own
 constexpr int64_t kGroups = 16;        // groups of a tile: neighbours share cache lines of x
-
-NS_HD int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-NS_HD int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-// `size` cut into the fewest tiles of at most `most`, all nearly equal.
-NS_HD int64_t even_tile(int64_t size, int64_t most) { return size == 0 ? 1 : ceil_div(size, ceil_div(size, most)); }
-
-// An odd number of cache lines, so that the rows of a tile spread over all sets of the cache.
-template <class T>
-NS_HD int64_t padded(int64_t columns) {
-  return (ceil_div((columns + kWidth<T>) * sizeof(T), 64) | 1) * 64 / sizeof(T);
-}
 
 // A place in the upper triangle, walked row by row.
 struct Pair {
@@ -47,15 +37,9 @@ struct Item {
 
 Item item_of(const WeightedGramArgs& a, const WeightedGramPlan& plan, int64_t item) {
   Item t;
-  const auto take = [&item](int64_t size, int64_t tile, int64_t* first, int64_t* count) {
-    const int64_t tiles = ceil_div(size, tile);
-    *first = item % tiles * tile;
-    *count = std::min(tile, size - *first);
-    item /= tiles;
-  };
-  take(plan.pairs, plan.pair_tile, &t.pair, &t.pairs);
-  take(a.units, plan.unit_tile, &t.unit, &t.units);
-  take(a.groups, plan.group_tile, &t.group, &t.groups);
+  take_tile(&item, plan.pairs, plan.pair_tile, &t.pair, &t.pairs);
+  take_tile(&item, a.units, plan.unit_tile, &t.unit, &t.units);
+  take_tile(&item, a.groups, plan.group_tile, &t.group, &t.groups);
   t.chunk = item;
   t.begin = item * plan.chunk_rows;
   t.end = std::min(a.rows, t.begin + plan.chunk_rows);
@@ -129,21 +113,16 @@ void form_z(const T* NS_RESTRICT x, int64_t x_row, int64_t width, Pair at, int64
   }
 }
 
-template <int kRows, int kVecs, class T, class A>
-NS_HD void add_product(const T* q, const T* z, int64_t z_row, int64_t depth, A* sums, int64_t sum_row) {
-  add_tile(tile_product<1, kRows, kVecs>(q, kTileRows, z, z_row, depth), sums, sum_row);
-}
-
 // sums[unit, columns of one panel] += q^T z, for all units of the tile.
 template <int kVecs, class T, class A>
 void add_panel(const T* q, int64_t units, const T* z, int64_t z_row, int64_t depth, A* sums, int64_t sum_row) {
   int64_t u = 0;
   for (; u + kTileRows <= units; u += kTileRows, q += kDepth * kTileRows)
-    add_product<kTileRows, kVecs>(q, z, z_row, depth, sums + u * sum_row, sum_row);
+    add_product<kTileRows, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row);
   if constexpr (kTileRows == 8)
-    if (units - u >= 4) add_product<4, kVecs>(q, z, z_row, depth, sums + u * sum_row, sum_row), u += 4, q += 4;
-  if (units - u >= 2) add_product<2, kVecs>(q, z, z_row, depth, sums + u * sum_row, sum_row), u += 2, q += 2;
-  if (units - u >= 1) add_product<1, kVecs>(q, z, z_row, depth, sums + u * sum_row, sum_row);
+    if (units - u >= 4) add_product<4, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row), u += 4, q += 4;
+  if (units - u >= 2) add_product<2, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row), u += 2, q += 2;
+  if (units - u >= 1) add_product<1, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row);
 }
 
 template <class T, class A>

@@ -24,11 +24,10 @@ struct RegisterTile {
   Register<T> at[kRows][kVecs];
 };
 
-// at[r][v] = sum over k < depth of a[k * a_step + r * kARow] * b[k * b_step + v * width ...].
-template <int64_t kARow, int kRows, int kVecs, class T>
-NS_HD RegisterTile<T, kRows, kVecs> tile_product(const T* NS_RESTRICT a, int64_t a_step, const T* NS_RESTRICT b,
-                                                 int64_t b_step, int64_t depth) {
-  RegisterTile<T, kRows, kVecs> c{};
+// c[r][v] += sum over k < depth of a[k * a_step + r * kARow] * b[k * b_step + v * width ...].
+template <int64_t kARow, class T, int kRows, int kVecs>
+NS_HD void tile_add_product(RegisterTile<T, kRows, kVecs>& c, const T* NS_RESTRICT a, int64_t a_step,
+                            const T* NS_RESTRICT b, int64_t b_step, int64_t depth) {
   for (int64_t k = 0; k < depth; ++k) {
     Register<T> row[kVecs];
     NS_UNROLL
@@ -41,7 +40,6 @@ NS_HD RegisterTile<T, kRows, kVecs> tile_product(const T* NS_RESTRICT a, int64_t
     a += a_step;
     b += b_step;
   }
-  return c;
 }
 
 // c += tile, converted to the type of c, whose rows are `c_row` apart.
@@ -58,10 +56,13 @@ NS_HD void add_tile(const RegisterTile<T, kRows, kVecs>& tile, A* c, int64_t c_r
   }
 }
 
-// Vectors to a panel when `vectors` of them are cut into panels of nearly equal width.
-NS_HD int64_t panel_vectors(int64_t vectors) {
-  const int64_t panels = (vectors + kTileVecs - 1) / kTileVecs;
-  return panels == 0 ? 1 : (vectors + panels - 1) / panels;
+// sums[r] += a^T b for kRows rows: the whole update of one tile in memory.
+template <int kRows, int kVecs, class T, class A>
+NS_HD void add_product(const T* a, int64_t a_step, const T* b, int64_t b_step, int64_t depth, A* sums,
+                       int64_t sum_row) {
+  RegisterTile<T, kRows, kVecs> c{};
+  tile_add_product<1>(c, a, a_step, b, b_step, depth);
+  add_tile(c, sums, sum_row);
 }
 
 }  // namespace netsculpt::NS_TARGET

@@ -1,0 +1,33 @@
+// How sizes are cut into tiles.
+#pragma once
+
+#include "register_tile.h"
+
+namespace netsculpt::NS_TARGET {
+
+NS_HD int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+NS_HD int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// `size` cut into the fewest tiles of at most `most`, all nearly equal.
+NS_HD int64_t even_tile(int64_t size, int64_t most) { return size == 0 ? 1 : ceil_div(size, ceil_div(size, most)); }
+
+// Vectors to a panel when `vectors` of them are cut into panels of at most kTileVecs, all nearly equal.
+NS_HD int64_t panel_vectors(int64_t vectors) { return even_tile(vectors, kTileVecs); }
+
+// Room for a row of `columns` and one vector more, in an odd number of cache lines: the rows of a tile then
+// spread over all sets of the cache.
+template <class T>
+NS_HD int64_t padded(int64_t columns) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  return (ceil_div(columns + kWidth<T>, kLine) | 1) * kLine;
+}
+
+// Takes the next mixed-radix digit of `item`: which tile of `size`.
+NS_HD void take_tile(int64_t* item, int64_t size, int64_t tile, int64_t* first, int64_t* count) {
+  const int64_t tiles = ceil_div(size, tile);
+  *first = *item % tiles * tile;
+  *count = tile < size - *first ? tile : size - *first;
+  *item /= tiles;
+}
+
+}  // namespace netsculpt::NS_TARGET
