@@ -71,12 +71,8 @@ template <class S, class T>
 void pack_x(const WeightedGramArgs& a, int64_t group, int64_t p0, int64_t depth, int64_t first, T* NS_RESTRICT to,
             int64_t to_row) {
   for (int64_t p = 0; p < depth; ++p) {
-    const S* NS_RESTRICT from = static_cast<const S*>(a.x) + (p0 + p) * a.x_row + group * a.x_group;
-    T* NS_RESTRICT row = to + p * to_row;
-    if (a.x_col == 1)
-      for (int64_t c = first; c < a.width; ++c) row[c] = widen<T>(from[c]);
-    else
-      for (int64_t c = first; c < a.width; ++c) row[c] = widen<T>(from[c * a.x_col]);
+    const S* from = static_cast<const S*>(a.x) + (p0 + p) * a.x_row + group * a.x_group;
+    pack_row(from + first * a.x_col, a.x_col, a.width - first, to + p * to_row + first);
   }
 }
 

@@ -58,12 +58,8 @@ void pack_x(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, int64_t
   for (int64_t c0 = 0; c0 < a.width; c0 += plan.x_panel, to += plan.row_tile * plan.x_panel) {
     const int64_t count = std::min(plan.x_panel, a.width - c0);
     for (int64_t p = 0; p < rows; ++p) {
-      const S* NS_RESTRICT from = x + p * a.x_row + c0 * a.x_col;
-      T* NS_RESTRICT row = to + p * plan.x_panel;
-      if (a.x_col == 1)
-        for (int64_t c = 0; c < count; ++c) row[c] = widen<T>(from[c]);
-      else
-        for (int64_t c = 0; c < count; ++c) row[c] = widen<T>(from[c * a.x_col]);
+      T* row = to + p * plan.x_panel;
+      pack_row(x + p * a.x_row + c0 * a.x_col, a.x_col, count, row);
       for (int64_t c = count; c < plan.x_panel; ++c) row[c] = 0;
     }
   }
@@ -75,12 +71,8 @@ void pack_q(const WeightedNormalArgs& a, const Item& t, int64_t group, int64_t p
             T* NS_RESTRICT to, int64_t to_row) {
   const S* q = static_cast<const S*>(a.q) + p0 * a.q_row + group * a.q_group + t.unit * a.q_col;
   for (int64_t p = 0; p < rows; ++p) {
-    const S* NS_RESTRICT from = q + p * a.q_row;
-    T* NS_RESTRICT row = to + p * to_row;
-    if (a.q_col == 1)
-      for (int64_t u = 0; u < t.units; ++u) row[u] = widen<T>(from[u]);
-    else
-      for (int64_t u = 0; u < t.units; ++u) row[u] = widen<T>(from[u * a.q_col]);
+    T* row = to + p * to_row;
+    pack_row(q + p * a.q_row, a.q_col, t.units, row);
     for (int64_t u = t.units; u < columns; ++u) row[u] = 0;
   }
 }
@@ -91,6 +83,9 @@ void weigh_panel(const T* x, int64_t x_panel_size, int64_t width, const T* v, co
                  T* y, int64_t y_row) {
   constexpr int64_t kColumns = kColVecs * kWidth<T>, kUnits = kUnitVecs * kWidth<T>;
   for (int64_t p = 0; p < rows; p += kTileRows) {
+    // q comes from memory: ask for it while the product runs.
+    for (int r = 0; r < kTileRows; ++r) __builtin_prefetch(q + (p + r) * q_row);
+    for (int r = 0; r < kTileRows; ++r) __builtin_prefetch(q + (p + r) * q_row + kUnits - 1);
     RegisterTile<T, kTileRows, kUnitVecs> c{};
     const T* from = x + p * kColumns;
     for (int64_t k = 0; k < width; k += kColumns, from += x_panel_size)

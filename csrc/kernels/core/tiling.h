@@ -1,6 +1,7 @@
 // How sizes are cut into tiles.
 #pragma once
 
+#include "dtype.h"
 #include "register_tile.h"
 
 namespace netsculpt::NS_TARGET {
@@ -28,6 +29,26 @@ NS_HD void take_tile(int64_t* item, int64_t size, int64_t tile, int64_t* first, 
   *first = *item % tiles * tile;
   *count = tile < size - *first ? tile : size - *first;
   *item /= tiles;
+}
+
+// to[c] = from[c * step] for c < count, as T.
+template <class T, class S>
+NS_HD void pack_row(const S* NS_RESTRICT from, int64_t step, int64_t count, T* NS_RESTRICT to) {
+  int64_t c = 0;
+  if (step != 1) {
+    for (; c < count; ++c) to[c] = widen<T>(from[c * step]);
+    return;
+  }
+  // Whole vectors by hand: for rows as short as these the call of memcpy that a plain loop becomes is slow.
+  if constexpr (sizeof(S) == sizeof(T)) {
+    for (; c + kWidth<T> <= count; c += kWidth<T>) store_vec(to + c, load_vec<Register<T>>(from + c));
+    if (c > 0 && c < count) {
+      c = count - kWidth<T>;  // the last vector overlaps the one before
+      store_vec(to + c, load_vec<Register<T>>(from + c));
+      return;
+    }
+  }
+  for (; c < count; ++c) to[c] = widen<T>(from[c]);
 }
 
 }  // namespace netsculpt::NS_TARGET
