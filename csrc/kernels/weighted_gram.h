@@ -15,7 +15,7 @@ struct WeightedGramArgs {
   int64_t rows, groups, units, width;
   int64_t x_row, x_group, x_col;
   int64_t q_row, q_group, q_col;
-  bool accumulate;  // add to out, which is then symmetric and read above its diagonal only
+  bool accumulate;  // add to out, which holds symmetric matrices
   Dtype dtype, out_dtype;
 };
 

@@ -20,7 +20,7 @@ def weighted_gram(x: Tensor, q: Tensor, out: Tensor | None = None, accumulate: b
         q: [n, m] or [n, g, m], of x's dtype, any strides; of any sign.
         out: where to write: the shape of the result, contiguous, float32 or float64 (float64 for float64 x). A
             float64 ``out`` takes sums of blocks of rows in float64, so batch after batch can be added to it.
-        accumulate: add to ``out``, whose matrices must be symmetric: only their upper triangles are read.
+        accumulate: add to ``out``, whose matrices must be symmetric.
 
     Returns:
         [m, d, d] or [g, m, d, d]: ``out`` where given, else float32, or float64 for float64 x. Symmetric to the bit;

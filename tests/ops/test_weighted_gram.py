@@ -73,7 +73,7 @@ def test_no_rows_add_nothing(device: str) -> None:
 
 
 def test_float64_sums_of_float32_rows_keep_small_terms(device: str) -> None:
-    """A billion and ones: float32 sums would lose the ones that come in later blocks."""
+    """A trillion and ones: float32 sums would lose the ones that come in later blocks."""
     x, q = torch.ones(4097, 1, device=device), torch.ones(4097, 1, device=device)
     q[0] = 2.0**40
     out = torch.zeros(1, 1, 1, dtype=torch.float64, device=device)
