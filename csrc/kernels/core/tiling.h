@@ -39,12 +39,13 @@ NS_HD void pack_row(const S* NS_RESTRICT from, int64_t step, int64_t count, T* N
     for (; c < count; ++c) to[c] = widen<T>(from[c * step]);
     return;
   }
-  // Whole vectors by hand: for rows as short as these the call of memcpy that a plain loop becomes is slow.
+  // Two vectors a turn: from a loop over single ones GCC makes a call of memcpy, slow for rows as short as these.
   if constexpr (sizeof(S) == sizeof(T)) {
-    for (; c + kWidth<T> <= count; c += kWidth<T>) store_vec(to + c, load_vec<Register<T>>(from + c));
+    const auto copy = [&](int64_t at) { store_vec(to + at, load_vec<Register<T>>(from + at)); };
+    for (; c + 2 * kWidth<T> <= count; c += 2 * kWidth<T>) copy(c), copy(c + kWidth<T>);
+    if (c + kWidth<T> <= count) copy(c), c += kWidth<T>;
     if (c > 0 && c < count) {
-      c = count - kWidth<T>;  // the last vector overlaps the one before
-      store_vec(to + c, load_vec<Register<T>>(from + c));
+      copy(count - kWidth<T>);  // overlaps the one before
       return;
     }
   }
