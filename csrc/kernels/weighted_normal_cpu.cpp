@@ -77,13 +77,32 @@ void pack_q(const WeightedNormalArgs& a, const Item& t, int64_t group, int64_t p
   }
 }
 
+// The rows that the next round packs: asked for while this round computes.
+struct Ahead {
+  const char* x;
+  int64_t row_bytes, step_bytes, rows;
+
+  NS_HD void ask(int64_t begin) const {
+    for (int64_t p = begin; p < begin + kTileRows && p < rows; ++p)
+      for (int64_t b = 0; b < row_bytes; b += 64) __builtin_prefetch(x + p * step_bytes + b, 0, 2);
+  }
+};
+
+template <class S>
+Ahead ahead_of(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, const Item& t, int64_t p, int64_t group) {
+  if (++group == t.group + t.groups) group = t.group, p += plan.row_tile;
+  const int64_t rows = a.x_col == 1 && p < t.end ? std::min(plan.row_tile, t.end - p) : 0;
+  const S* x = static_cast<const S*>(a.x) + (rows ? p * a.x_row + group * a.x_group : 0);
+  return {reinterpret_cast<const char*>(x), a.width * int64_t{sizeof(S)}, a.x_row * int64_t{sizeof(S)}, rows};
+}
+
 // The first product for one panel of units and all rows: y = q * (x v^T).
 template <int kUnitVecs, int kColVecs, class T>
 void weigh_panel(const T* x, int64_t x_panel_size, int64_t width, const T* v, const T* q, int64_t q_row, int64_t rows,
-                 T* y, int64_t y_row) {
+                 T* y, int64_t y_row, const Ahead& ahead) {
   constexpr int64_t kColumns = kColVecs * kWidth<T>, kUnits = kUnitVecs * kWidth<T>;
   for (int64_t p = 0; p < rows; p += kTileRows) {
-    // q comes from memory: ask for it while the product runs.
+    ahead.ask(p);
     for (int r = 0; r < kTileRows; ++r) __builtin_prefetch(q + (p + r) * q_row);
     for (int r = 0; r < kTileRows; ++r) __builtin_prefetch(q + (p + r) * q_row + kUnits - 1);
     RegisterTile<T, kTileRows, kUnitVecs> c{};
@@ -103,24 +122,25 @@ void weigh_panel(const T* x, int64_t x_panel_size, int64_t width, const T* v, co
 
 template <int kUnitVecs, class T>
 void weigh_panel(int64_t col_vecs, const T* x, int64_t x_panel_size, int64_t width, const T* v, const T* q,
-                 int64_t q_row, int64_t rows, T* y, int64_t y_row) {
+                 int64_t q_row, int64_t rows, T* y, int64_t y_row, const Ahead& ahead) {
   switch (col_vecs) {
-    case 1: return weigh_panel<kUnitVecs, 1>(x, x_panel_size, width, v, q, q_row, rows, y, y_row);
-    case 2: return weigh_panel<kUnitVecs, 2>(x, x_panel_size, width, v, q, q_row, rows, y, y_row);
-    default: return weigh_panel<kUnitVecs, 3>(x, x_panel_size, width, v, q, q_row, rows, y, y_row);
+    case 1: return weigh_panel<kUnitVecs, 1>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
+    case 2: return weigh_panel<kUnitVecs, 2>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
+    default: return weigh_panel<kUnitVecs, 3>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
   }
 }
 
 template <class T>
 void weigh(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, const T* x, const T* v, const T* q,
-           int64_t q_row, int64_t rows, T* y, int64_t y_row) {
+           int64_t q_row, int64_t rows, T* y, int64_t y_row, Ahead ahead) {
   const int64_t size = plan.row_tile * plan.x_panel, vecs = plan.x_panel / kWidth<T>;
   for (int64_t i = 0; i < unit_panels(plan); ++i, v += plan.panel_size, q += plan.unit_panel, y += plan.unit_panel) {
     switch (plan.unit_panel / kWidth<T>) {
-      case 1: weigh_panel<1>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row); break;
-      case 2: weigh_panel<2>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row); break;
-      default: weigh_panel<3>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row);
+      case 1: weigh_panel<1>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead); break;
+      case 2: weigh_panel<2>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead); break;
+      default: weigh_panel<3>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
     }
+    ahead.rows = 0;  // once is enough
   }
 }
 
@@ -170,7 +190,7 @@ void normal_item(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, in
       const T* q = static_cast<const T*>(a.q) + p * a.q_row + group * a.q_group + t.unit;
       if (!in_place) pack_q<S>(a, t, group, p, rows, columns, q_copy, s.y_row), q = q_copy;
       const T* v = packed + first_panel(a, plan, group, t.unit) * plan.panel_size;
-      weigh(a, plan, x, v, q, in_place ? a.q_row : s.y_row, rows, y, s.y_row);
+      weigh(a, plan, x, v, q, in_place ? a.q_row : s.y_row, rows, y, s.y_row, ahead_of<S>(a, plan, t, p, group));
       add(a, plan, y, s.y_row, t.units, x, rows, out + g * out_group);
     }
   }
