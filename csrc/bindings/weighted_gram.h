@@ -43,8 +43,7 @@ inline void set_out(WeightedGramArgs* a, const Tensor& out, bool accumulate) {
 inline Tensor new_gram(const Tensor& x, WeightedGramArgs* a) {
   std::vector<int64_t> sizes{a->units, a->width, a->width};
   if (x.dim() == 3) sizes.insert(sizes.begin(), a->groups);
-  const Tensor out =
-      new_tensor(x, sizes, a->dtype == Dtype::kFloat64 ? ScalarType::Double : ScalarType::Float);
+  const Tensor out = new_tensor(x, sizes, a->dtype == Dtype::kFloat64 ? ScalarType::Double : ScalarType::Float);
   set_out(a, out, false);
   return out;
 }

@@ -1,5 +1,4 @@
 #include "weighted_gram.h"
-
 #include "work_items.h"
 
 namespace netsculpt {

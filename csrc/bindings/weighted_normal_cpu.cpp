@@ -1,5 +1,4 @@
 #include "weighted_normal.h"
-
 #include "work_items.h"
 
 namespace netsculpt {
@@ -15,8 +14,7 @@ Tensor weighted_normal(const Tensor& x, const Tensor& q, const Tensor& v) {
   for_items(plan.items, plan.scratch_bytes, [&](int64_t item, void* scratch) {
     weighted_normal_cpu(a, plan, item, packed.data(), scratch, partial.data());
   });
-  for_items(a.groups * a.units, 0,
-            [&](int64_t k, void*) { weighted_normal_finish(a, plan, k, partial.data()); });
+  for_items(a.groups * a.units, 0, [&](int64_t k, void*) { weighted_normal_finish(a, plan, k, partial.data()); });
   return out;
 }
 

@@ -9,13 +9,13 @@
 namespace netsculpt::NS_TARGET {
 namespace {
 
-constexpr int64_t kDepth = 128;        // rows of a block: three vectors of each fit the first-level cache
-constexpr int64_t kColumns = 192;      // columns of Z formed at once
-constexpr int64_t kUnits = 128;        // units of a tile: each product x_i x_j serves all of them
-constexpr int64_t kSums = 64 * 1024;   // sums of a tile stay in the second-level cache
-constexpr int64_t kItems = 32;         // enough for the threads of a large machine
-constexpr int64_t kChunk = 1024;       // fewest rows worth an item of their own
-constexpr int64_t kGroups = 16;        // groups of a tile: neighbours share cache lines of x
+constexpr int64_t kDepth = 128;       // rows of a block: three vectors of each fit the first-level cache
+constexpr int64_t kColumns = 192;     // columns of Z formed at once
+constexpr int64_t kUnits = 128;       // units of a tile: each product x_i x_j serves all of them
+constexpr int64_t kSums = 64 * 1024;  // sums of a tile stay in the second-level cache
+constexpr int64_t kItems = 32;        // enough for the threads of a large machine
+constexpr int64_t kChunk = 1024;      // fewest rows worth an item of their own
+constexpr int64_t kGroups = 16;       // groups of a tile: neighbours share cache lines of x
 
 // A place in the upper triangle, walked row by row.
 struct Pair {
@@ -102,8 +102,7 @@ void form_z(const T* NS_RESTRICT x, int64_t x_row, int64_t width, Pair at, int64
     for (int64_t t = 0; t < columns; j = ++i) {
       const int64_t count = std::min(width - j, columns - t);
       const Register<T> xi = x[i] - Register<T>{};
-      for (int64_t c = 0; c < count; c += kWidth<T>)
-        store_vec(z + t + c, xi * load_vec<Register<T>>(x + j + c));
+      for (int64_t c = 0; c < count; c += kWidth<T>) store_vec(z + t + c, xi * load_vec<Register<T>>(x + j + c));
       t += count;
     }
   }
@@ -116,7 +115,8 @@ void add_panel(const T* q, int64_t units, const T* z, int64_t z_row, int64_t dep
   for (; u + kTileRows <= units; u += kTileRows, q += kDepth * kTileRows)
     add_product<kTileRows, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row);
   if constexpr (kTileRows == 8)
-    if (units - u >= 4) add_product<4, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row), u += 4, q += 4;
+    if (units - u >= 4)
+      add_product<4, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row), u += 4, q += 4;
   if (units - u >= 2) add_product<2, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row), u += 2, q += 2;
   if (units - u >= 1) add_product<1, kVecs>(q, kTileRows, z, z_row, depth, sums + u * sum_row, sum_row);
 }
@@ -127,9 +127,14 @@ void add_columns(const T* q, int64_t units, const T* z, int64_t z_row, int64_t c
   const int64_t vectors = ceil_div(columns, kWidth<T>), step = panel_vectors(vectors);
   for (int64_t v = 0; v < vectors; v += step, z += step * kWidth<T>, sums += step * kWidth<T>) {
     switch (std::min(step, vectors - v)) {
-      case 1: add_panel<1>(q, units, z, z_row, depth, sums, sum_row); break;
-      case 2: add_panel<2>(q, units, z, z_row, depth, sums, sum_row); break;
-      default: add_panel<3>(q, units, z, z_row, depth, sums, sum_row);
+      case 1:
+        add_panel<1>(q, units, z, z_row, depth, sums, sum_row);
+        break;
+      case 2:
+        add_panel<2>(q, units, z, z_row, depth, sums, sum_row);
+        break;
+      default:
+        add_panel<3>(q, units, z, z_row, depth, sums, sum_row);
     }
   }
 }
@@ -228,8 +233,8 @@ WeightedGramPlan gram_plan(const WeightedGramArgs& a) {
   plan.pair_tile = plan.pairs <= most ? std::max<int64_t>(plan.pairs, 1) : most;
   plan.group_tile = std::clamp<int64_t>(kSums / 4 / (plan.unit_tile * plan.pair_tile), 1, kGroups);
   plan.group_tile = std::min(plan.group_tile, std::max<int64_t>(a.groups, 1));
-  const int64_t tiles = ceil_div(plan.pairs, plan.pair_tile) * ceil_div(a.units, plan.unit_tile) *
-                        ceil_div(a.groups, plan.group_tile);
+  const int64_t tiles =
+      ceil_div(plan.pairs, plan.pair_tile) * ceil_div(a.units, plan.unit_tile) * ceil_div(a.groups, plan.group_tile);
   plan.chunks = 1;
   if (tiles > 0) plan.chunks = std::max<int64_t>(1, std::min(ceil_div(kItems, tiles), a.rows / kChunk));
   plan.chunk_rows = std::max(kDepth, round_up(ceil_div(a.rows, plan.chunks), kDepth));

@@ -14,7 +14,8 @@ constexpr int64_t kChunkRows = 256;  // fewest rows worth a block
 constexpr int64_t kMostChunks = 1024;
 
 template <class S, class A>
-__global__ void __launch_bounds__(kThreads) weighted_gram_kernel(WeightedGramArgs a, WeightedGramGrid grid, A* partial) {
+__global__ void __launch_bounds__(kThreads)
+    weighted_gram_kernel(WeightedGramArgs a, WeightedGramGrid grid, A* partial) {
   using T = typename ComputeType<S>::type;
   __shared__ typename BlockTeam<kThreads>::Shared shared;
   __shared__ T scratch[NS_TARGET::kGramScratch];
@@ -41,8 +42,8 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(WeightedGramArgs a, We
     const int64_t k = e / size, row = e % size / a.width, col = e % a.width;
     const int64_t i = min(row, col), j = max(row, col), tj = j / kGramSide;
     const int64_t unit = k % a.units;
-    const int64_t tile = (k / a.units * grid.unit_tiles + unit / kGramUnits) * grid.pair_tiles + tj * (tj + 1) / 2 +
-                         i / kGramSide;
+    const int64_t tile =
+        (k / a.units * grid.unit_tiles + unit / kGramUnits) * grid.pair_tiles + tj * (tj + 1) / 2 + i / kGramSide;
     const int64_t at = unit % kGramUnits * kEntries + i % kGramSide * kGramSide + j % kGramSide;
     const A* from = partial + tile * (kGramUnits * kEntries) + at;
     A sum = 0;
@@ -54,8 +55,7 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(WeightedGramArgs a, We
 template <class S, class A>
 cudaError_t launch(const WeightedGramArgs& a, const WeightedGramGrid& grid, void* partial, cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.chunks));
-  if (grid.chunks > 0)
-    weighted_gram_kernel<S, A><<<blocks, kThreads, 0, stream>>>(a, grid, static_cast<A*>(partial));
+  if (grid.chunks > 0) weighted_gram_kernel<S, A><<<blocks, kThreads, 0, stream>>>(a, grid, static_cast<A*>(partial));
   const int64_t values = a.groups * a.units * a.width * a.width;
   const auto finish_blocks = static_cast<unsigned>(min((values + kThreads - 1) / kThreads, int64_t{1} << 20));
   finish_kernel<A><<<finish_blocks, kThreads, 0, stream>>>(a, grid, static_cast<const A*>(partial));
@@ -85,7 +85,8 @@ cudaError_t weighted_gram_launch(const WeightedGramArgs& a, const WeightedGramGr
   if (grid.tiles > INT32_MAX) return cudaErrorInvalidConfiguration;
   const bool wide = a.out_dtype == Dtype::kFloat64;
   switch (a.dtype) {
-    case Dtype::kFloat64: return launch<double, double>(a, grid, partial, stream);
+    case Dtype::kFloat64:
+      return launch<double, double>(a, grid, partial, stream);
     case Dtype::kFloat32:
       return wide ? launch<float, double>(a, grid, partial, stream) : launch<float, float>(a, grid, partial, stream);
     case Dtype::kBFloat16:

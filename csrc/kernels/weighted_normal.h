@@ -135,11 +135,11 @@ NS_HD void normal_tile_body(const Team& team, const WeightedNormalArgs& a, const
       stage_x(c, xs);
       const int64_t units = a.units - t.unit, v_at = v_first + c * a.v_col;
       if (a.v_dtype == a.dtype)
-        stage_slab<kCols>(team, static_cast<const S*>(a.v) + v_at, a.v_unit, a.v_col, units, a.width - c,
-                          kNormalUnits, vs);
+        stage_slab<kCols>(team, static_cast<const S*>(a.v) + v_at, a.v_unit, a.v_col, units, a.width - c, kNormalUnits,
+                          vs);
       else
-        stage_slab<kCols>(team, static_cast<const T*>(a.v) + v_at, a.v_unit, a.v_col, units, a.width - c,
-                          kNormalUnits, vs);
+        stage_slab<kCols>(team, static_cast<const T*>(a.v) + v_at, a.v_unit, a.v_col, units, a.width - c, kNormalUnits,
+                          vs);
       team.sync();  // xs, vs: written by all ranks
       project_slab<kCols>(team, xs, vs, static_cast<int>(a.width - c < kCols ? a.width - c : kCols), c == 0, y);
       if (t.slabs > 1) xs += kRows * (kCols + 1);

@@ -8,13 +8,13 @@
 namespace netsculpt::NS_TARGET {
 namespace {
 
-constexpr int64_t kRowTile = 128;             // rows: a panel of x and a slice of y fit the first-level cache
-constexpr int64_t kWideRow = 1024;            // from this width on, half of them
-constexpr int64_t kBlockBytes = 512 * 1024;   // v, and out, of a tile of units stay in the second-level cache
-constexpr int64_t kLeastUnits = 64;           // but never fewer: each value of x serves all of them
-constexpr int64_t kItems = 16;                // enough for the threads of a large machine
-constexpr int64_t kChunkTiles = 4;            // fewest row tiles worth a chunk of their own
-constexpr int64_t kGroups = 16;               // groups of a tile: neighbours share cache lines of x
+constexpr int64_t kRowTile = 128;            // rows: a panel of x and a slice of y fit the first-level cache
+constexpr int64_t kWideRow = 512;            // from this width on, half of them
+constexpr int64_t kBlockBytes = 512 * 1024;  // v, and out, of a tile of units stay in the second-level cache
+constexpr int64_t kLeastUnits = 64;          // but never fewer: each value of x serves all of them
+constexpr int64_t kItems = 16;               // enough for the threads of a large machine
+constexpr int64_t kChunkTiles = 4;           // fewest row tiles worth a chunk of their own
+constexpr int64_t kGroups = 16;              // groups of a tile: neighbours share cache lines of x
 
 struct Item {
   int64_t chunk, group, groups, unit, units;
@@ -124,9 +124,12 @@ template <int kUnitVecs, class T>
 void weigh_panel(int64_t col_vecs, const T* x, int64_t x_panel_size, int64_t width, const T* v, const T* q,
                  int64_t q_row, int64_t rows, T* y, int64_t y_row, const Ahead& ahead) {
   switch (col_vecs) {
-    case 1: return weigh_panel<kUnitVecs, 1>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
-    case 2: return weigh_panel<kUnitVecs, 2>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
-    default: return weigh_panel<kUnitVecs, 3>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
+    case 1:
+      return weigh_panel<kUnitVecs, 1>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
+    case 2:
+      return weigh_panel<kUnitVecs, 2>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
+    default:
+      return weigh_panel<kUnitVecs, 3>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
   }
 }
 
@@ -136,9 +139,14 @@ void weigh(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, const T*
   const int64_t size = plan.row_tile * plan.x_panel, vecs = plan.x_panel / kWidth<T>;
   for (int64_t i = 0; i < unit_panels(plan); ++i, v += plan.panel_size, q += plan.unit_panel, y += plan.unit_panel) {
     switch (plan.unit_panel / kWidth<T>) {
-      case 1: weigh_panel<1>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead); break;
-      case 2: weigh_panel<2>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead); break;
-      default: weigh_panel<3>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
+      case 1:
+        weigh_panel<1>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
+        break;
+      case 2:
+        weigh_panel<2>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
+        break;
+      default:
+        weigh_panel<3>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
     }
     ahead.rows = 0;  // once is enough
   }
@@ -162,9 +170,14 @@ void add(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, const T* y
          const T* x, int64_t rows, T* out) {
   for (int64_t c = 0; c < a.width; c += plan.x_panel, x += plan.row_tile * plan.x_panel, out += plan.x_panel) {
     switch (ceil_div(std::min(plan.x_panel, a.width - c), kWidth<T>)) {
-      case 1: add_panel<1>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row); break;
-      case 2: add_panel<2>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row); break;
-      default: add_panel<3>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row);
+      case 1:
+        add_panel<1>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row);
+        break;
+      case 2:
+        add_panel<2>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row);
+        break;
+      default:
+        add_panel<3>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row);
     }
   }
 }
@@ -179,8 +192,7 @@ void normal_item(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, in
   const int64_t columns = unit_panels(plan) * plan.unit_panel, out_group = a.units * plan.out_row;
   // q is read in place where a row of it is whole vectors.
   const bool in_place = sizeof(S) == sizeof(T) && a.q_col == 1 && t.units == columns;
-  for (int64_t g = 0; g < t.groups; ++g)
-    std::memset(out + g * out_group, 0, t.units * plan.out_row * sizeof(T));
+  for (int64_t g = 0; g < t.groups; ++g) std::memset(out + g * out_group, 0, t.units * plan.out_row * sizeof(T));
   std::memset(x, 0, s.bytes());  // rows past the last one are computed and dropped: never slow denormals
   for (int64_t p = t.begin; p < t.end; p += plan.row_tile) {
     const int64_t rows = std::min(plan.row_tile, t.end - p);
@@ -201,8 +213,8 @@ WeightedNormalPlan normal_plan(const WeightedNormalArgs& a) {
   WeightedNormalPlan plan{};
   const int64_t width = std::max<int64_t>(a.width, 1);
   plan.row_tile = a.width < kWideRow ? kRowTile : kRowTile / 2;
-  plan.unit_tile = round_up(even_tile(a.units, std::max<int64_t>(kLeastUnits, kBlockBytes / sizeof(T) / width)),
-                            kWidth<T>);
+  plan.unit_tile =
+      round_up(even_tile(a.units, std::max<int64_t>(kLeastUnits, kBlockBytes / sizeof(T) / width)), kWidth<T>);
   plan.unit_panel = panel_vectors(plan.unit_tile / kWidth<T>) * kWidth<T>;
   plan.x_panel = panel_vectors(ceil_div(width, kWidth<T>)) * kWidth<T>;
   plan.out_row = round_up(width, kWidth<T>);

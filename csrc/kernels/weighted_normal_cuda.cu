@@ -32,14 +32,15 @@ __global__ void __launch_bounds__(kThreads, kBlocksTogether)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) finish_kernel(WeightedNormalArgs a, WeightedNormalGrid grid,
-                                                          const T* partial) {
+__global__ void __launch_bounds__(kThreads)
+    finish_kernel(WeightedNormalArgs a, WeightedNormalGrid grid, const T* partial) {
   const int64_t total = a.groups * a.units * a.width, step = grid.tiles * kNormalUnits * a.width;
   for (int64_t e = blockIdx.x * int64_t{kThreads} + threadIdx.x; e < total; e += int64_t{kThreads} * gridDim.x) {
     const int64_t k = e / a.width, group = k / a.units;
     const int64_t row = group * grid.unit_tiles * kNormalUnits + k % a.units;
     double sum = 0;
-    for (int64_t c = 0; c < grid.chunks; ++c) sum += static_cast<double>(partial[c * step + row * a.width + e % a.width]);
+    for (int64_t c = 0; c < grid.chunks; ++c)
+      sum += static_cast<double>(partial[c * step + row * a.width + e % a.width]);
     static_cast<T*>(a.out)[e] = static_cast<T>(sum);
   }
 }
@@ -52,8 +53,8 @@ cudaError_t launch_chunks(const WeightedNormalArgs& a, const WeightedNormalGrid&
   if (NS_TARGET::normal_scratch<T, kCols>(slabs) * int64_t{sizeof(T)} > kMostShared) slabs = 1;
   const int bytes = static_cast<int>(NS_TARGET::normal_scratch<T, kCols>(slabs) * sizeof(T));
   if (bytes > kPlainShared) {
-    const cudaError_t error = cudaFuncSetAttribute(weighted_normal_kernel<S, kCols>,
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    const cudaError_t error =
+        cudaFuncSetAttribute(weighted_normal_kernel<S, kCols>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     if (error != cudaSuccess) return error;
   }
   const dim3 blocks(static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.chunks));
@@ -65,8 +66,8 @@ template <class S>
 cudaError_t launch(const WeightedNormalArgs& a, const WeightedNormalGrid& grid, void* partial, cudaStream_t stream) {
   using T = typename ComputeType<S>::type;
   if (grid.chunks > 0) {
-    const cudaError_t error = a.width <= 32 ? launch_chunks<S, 32>(a, grid, partial, stream)
-                                            : launch_chunks<S, 64>(a, grid, partial, stream);
+    const cudaError_t error =
+        a.width <= 32 ? launch_chunks<S, 32>(a, grid, partial, stream) : launch_chunks<S, 64>(a, grid, partial, stream);
     if (error != cudaSuccess) return error;
   }
   const int64_t values = a.groups * a.units * a.width;
@@ -97,10 +98,14 @@ cudaError_t weighted_normal_launch(const WeightedNormalArgs& a, const WeightedNo
   if (grid.tiles == 0 || a.width == 0) return cudaSuccess;
   if (grid.tiles > INT32_MAX) return cudaErrorInvalidConfiguration;
   switch (a.dtype) {
-    case Dtype::kFloat64: return launch<double>(a, grid, partial, stream);
-    case Dtype::kFloat32: return launch<float>(a, grid, partial, stream);
-    case Dtype::kBFloat16: return launch<BFloat16>(a, grid, partial, stream);
-    default: return launch<Float16>(a, grid, partial, stream);
+    case Dtype::kFloat64:
+      return launch<double>(a, grid, partial, stream);
+    case Dtype::kFloat32:
+      return launch<float>(a, grid, partial, stream);
+    case Dtype::kBFloat16:
+      return launch<BFloat16>(a, grid, partial, stream);
+    default:
+      return launch<Float16>(a, grid, partial, stream);
   }
 }
 

@@ -38,8 +38,7 @@ void store_tile(const WeightedGramArgs& a, const NS_TARGET::GramTile& t, const d
     double* matrix = out + (t.group * a.units + u) * a.width * a.width;
     for (int64_t i = t.i; i < std::min(a.width, t.i + kSide); ++i)
       for (int64_t j = t.j; j < std::min(a.width, t.j + kSide); ++j)
-        matrix[i * a.width + j] = matrix[j * a.width + i] =
-            sums[(u - t.unit) * kEntries + (i - t.i) * kSide + j - t.j];
+        matrix[i * a.width + j] = matrix[j * a.width + i] = sums[(u - t.unit) * kEntries + (i - t.i) * kSide + j - t.j];
   }
 }
 

@@ -13,7 +13,9 @@ from tests.ops.weighted_samples import DTYPES, draw, dtypes, layouts, rows, size
 SHAPES = [(40, 0, 9, 5), (33, 3, 4, 2), (0, 0, 3, 2), (5, 2, 0, 3), (5, 0, 3, 0)]
 
 
-def inputs(n: int, g: int, d: int, m: int, dtype: torch.dtype, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+def inputs(
+    n: int, g: int, d: int, m: int, dtype: torch.dtype, device: str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
     return draw(rows(n, g, d), dtype, device=device), draw(rows(n, g, m), dtype, device=device, seed=1)
 
 

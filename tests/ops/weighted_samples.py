@@ -17,7 +17,9 @@ layouts = st.sampled_from(["dense", "transposed", "padded", "expanded"])
 dtypes = st.sampled_from(DTYPES)
 
 
-def draw(shape: list[int], dtype: torch.dtype, layout: str = "dense", device: str = "cpu", seed: int = 0) -> torch.Tensor:
+def draw(
+    shape: list[int], dtype: torch.dtype, layout: str = "dense", device: str = "cpu", seed: int = 0
+) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     if layout == "expanded":  # one row for all
         return torch.randn([1, *shape[1:]], generator=generator).to(device, dtype).expand(shape)
