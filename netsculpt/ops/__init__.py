@@ -4,6 +4,8 @@ from netsculpt.ops.coupled_gram import coupled_gram
 from netsculpt.ops.eigh_extreme import ExtremePairs, eigh_extreme
 from netsculpt.ops.lanczos_update import LanczosStep, lanczos_update
 from netsculpt.ops.tridiagonal_extreme import TridiagonalPairs, tridiagonal_extreme
+from netsculpt.ops.weighted_gram import weighted_gram
+from netsculpt.ops.weighted_normal import weighted_normal
 
 __all__ = [
     "ExtremePairs",
@@ -13,4 +15,6 @@ __all__ = [
     "eigh_extreme",
     "lanczos_update",
     "tridiagonal_extreme",
+    "weighted_gram",
+    "weighted_normal",
 ]

@@ -8,5 +8,15 @@ from netsculpt.reference.coupled_gram import coupled_gram
 from netsculpt.reference.eigh_extreme import eigh_extreme
 from netsculpt.reference.lanczos_update import lanczos_update
 from netsculpt.reference.tridiagonal_extreme import tridiagonal_extreme
+from netsculpt.reference.weighted_gram import weighted_gram, weighted_gram__out
+from netsculpt.reference.weighted_normal import weighted_normal
 
-__all__ = ["coupled_gram", "eigh_extreme", "lanczos_update", "tridiagonal_extreme"]
+__all__ = [
+    "coupled_gram",
+    "eigh_extreme",
+    "lanczos_update",
+    "tridiagonal_extreme",
+    "weighted_gram",
+    "weighted_gram__out",
+    "weighted_normal",
+]

@@ -11,6 +11,13 @@
 
 #define NS_RESTRICT __restrict__
 
+// Before a short loop of fixed length whose variables must live in registers.
+#if defined(__CUDACC__)
+#define NS_UNROLL _Pragma("unroll")
+#else
+#define NS_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 // The namespace of the bodies. setup.py compiles every *_cpu.cpp once per SIMD target, and each target
 // has its own namespace, so the linker can never mix an AVX-512 copy of an inline function into the
 // baseline build. CUDA files and tests use the default.
