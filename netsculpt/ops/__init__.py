@@ -1,16 +1,3 @@
 """The ops: one file each, a thin checked wrapper over ``torch.ops.netsculpt``."""
 
 from netsculpt.ops.coupled_gram import coupled_gram
-from netsculpt.ops.eigh_extreme import ExtremePairs, eigh_extreme
-from netsculpt.ops.lanczos_update import LanczosStep, lanczos_update
-from netsculpt.ops.tridiagonal_extreme import TridiagonalPairs, tridiagonal_extreme
-
-__all__ = [
-    "ExtremePairs",
-    "LanczosStep",
-    "TridiagonalPairs",
-    "coupled_gram",
-    "eigh_extreme",
-    "lanczos_update",
-    "tridiagonal_extreme",
-]
