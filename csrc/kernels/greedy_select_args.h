@@ -13,11 +13,10 @@ enum class GreedyMode : int { kUniform, kLineSearch, kLeastSquares };
 enum GreedyStatus : int32_t { kGreedyOk, kGreedyBadLength, kGreedyBadGram, kGreedyBadTarget, kGreedyBadCost };
 
 constexpr int64_t kGreedyVectors = 5;      // float64 scratch vectors of `padded` entries for each slot
-constexpr int64_t kGreedyStepVectors = 3;  // and of `padded_steps` entries
+constexpr int64_t kGreedyStepVectors = 4;  // and of `padded_steps` entries
 constexpr int64_t kGreedyPad = 128;        // so that vectors and panels of every SIMD width have no tail
 
-// A unit is dependent on the chosen ones once its residual diagonal is at most this multiple of eps * K_jj:
-// rounding the gram matrix to its dtype alone moves the residual by a few eps.
+// Rounding the gram matrix to its dtype moves a diagonal entry by no more than this many eps of itself.
 constexpr double kGreedyIndependent = 64;
 
 // Arrays are contiguous except the gram, whose strides are in elements. A slot is the scratch of one

@@ -34,10 +34,10 @@ struct GreedyPanels {
 };
 
 template <class T>
-NS_HD Doubles factor_value_vec(const GreedyFactor<T>& f, int64_t j, Doubles d, Doubles b) {
+NS_HD Doubles factor_value_vec(const GreedyFactor<T>& f, int64_t j, Doubles d, Doubles b, Doubles floor) {
   Doubles gain = b * b / d;
   if (f.cost) gain /= load_vec<Doubles>(f.cost + j);
-  return d > load_vec<Doubles>(f.floor + j) ? gain : Doubles{} - greedy_infinity();
+  return d > floor ? gain : Doubles{} - greedy_infinity();
 }
 
 // New row `last` of one panel, for the unit whose gram row and column of the factor are given.
@@ -57,7 +57,7 @@ inline void panel_row(const GreedyPanels<T>& g, int64_t panel, int64_t last, con
 #pragma GCC unroll 16
     for (int q = 0; q < kSums; ++q) sums[q] -= r * load_wide(rows + s * kPanel + q * kLanes);
   }
-  const double scale = 1 / g.f.pivot[last], beta = g.f.beta[last];
+  const double scale = 1 / g.f.pivot[last], beta = g.f.beta[last], doubt = g.f.doubt[last];
   T* stored = g.row(panel, last);
 #pragma GCC unroll 16
   for (int q = 0; q < kSums; ++q) {
@@ -67,7 +67,9 @@ inline void panel_row(const GreedyPanels<T>& g, int64_t panel, int64_t last, con
     const Doubles d = load_vec<Doubles>(g.f.d + j) - r * r, b = load_vec<Doubles>(g.f.b + j) - r * beta;
     store_vec(g.f.d + j, d);
     store_vec(g.f.b + j, b);
-    best->consider(factor_value_vec(g.f, j, d, b), j);
+    const Doubles floor = load_vec<Doubles>(g.f.floor + j) + r * r * doubt;
+    store_vec(g.f.floor + j, floor);
+    best->consider(factor_value_vec(g.f, j, d, b, floor), j);
   }
 }
 
@@ -81,8 +83,10 @@ inline Best factor_part(const GreedyPanels<T>& g, const GreedyCrew& c, int64_t p
       panel_row(g, panel, phase - 1, g.p.row(c.unit), &best);
       continue;
     }
-    for (int64_t j = panel * kPanel; j < (panel + 1) * kPanel; j += kLanes)
-      best.consider(factor_value_vec(g.f, j, load_vec<Doubles>(g.f.d + j), load_vec<Doubles>(g.f.b + j)), j);
+    for (int64_t j = panel * kPanel; j < (panel + 1) * kPanel; j += kLanes) {
+      const Doubles d = load_vec<Doubles>(g.f.d + j), b = load_vec<Doubles>(g.f.b + j);
+      best.consider(factor_value_vec(g.f, j, d, b, load_vec<Doubles>(g.f.floor + j)), j);
+    }
   }
   return best.best();
 }
@@ -98,6 +102,7 @@ inline bool factor_choose(const GreedyPanels<T>& g, double tolerance, GreedyCrew
   for (int64_t s = 0; s < step; ++s) g.f.column[s] = static_cast<double>(g.at(s, i));
   g.f.pivot[step] = pivot;
   g.f.beta[step] = beta;
+  g.f.doubt[step] = g.f.floor[i] / g.f.d[i];
   g.f.floor[i] = greedy_infinity();
   c->unit = i;
   c->error = greedy_clamp(c->error - beta * beta);

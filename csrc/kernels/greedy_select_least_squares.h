@@ -9,6 +9,11 @@
 // updated with the row as stored and later rows subtract it as stored: the factor is the exact one of a gram
 // matrix whose entries K_ij moved by at most eps/2 * sqrt(d_i) |R_ij| <= eps/2 * sqrt(K_ii K_jj), once each,
 // which is no more than rounding the gram matrix to its type has moved them already.
+//
+// A unit depends on the chosen ones when d_j may be nothing but rounding. That is floor_j: it starts at
+// kGreedyIndependent * eps * d_j, and taking the multiple l = r_j / sqrt(d_i) of what is left of unit i from
+// unit j hands rounding on, floor_j += l^2 floor_i. Without this growth, units of no substance of their own
+// pass as independent at the end of a rank-deficient problem, with enormous weights.
 #pragma once
 
 #include "greedy_select_args.h"
@@ -19,7 +24,8 @@ namespace netsculpt::NS_TARGET {
 template <class T>
 struct GreedyFactor {
   double *d, *b, *floor, *cost;    // d_j <= floor_j closes unit j; cost is null without costs
-  double *column, *pivot, *beta;   // R_si of the unit i chosen last; sqrt(d_i) and b_i / sqrt(d_i) of each step
+  double *column;                  // R_si of the unit i chosen last
+  double *pivot, *beta, *doubt;    // sqrt(d_i), b_i / sqrt(d_i) and floor_i / d_i of the unit i of each step
   NS_HD explicit GreedyFactor(const GreedyProblem<T>& p)
       : d(p.vector(0)),
         b(p.vector(1)),
@@ -27,7 +33,8 @@ struct GreedyFactor {
         cost(p.cost ? p.vector(3) : nullptr),
         column(p.step_vector(0)),
         pivot(p.step_vector(1)),
-        beta(p.step_vector(2)) {}
+        beta(p.step_vector(2)),
+        doubt(p.step_vector(3)) {}
 };
 
 template <class T>
@@ -67,6 +74,7 @@ NS_HD Best greedy_factor_scan(const Team& team, const GreedyProblem<T>& p, const
       r = static_cast<double>(stored);
       f.d[j] -= r * r;
       f.b[j] -= r * f.beta[last];
+      f.floor[j] += r * r * f.doubt[last];
     }
     best = greedy_consider(best, greedy_factor_value(f, j), j);
   }
@@ -103,6 +111,7 @@ NS_HD void greedy_least_squares(const Team& team, const GreedySelectArgs& a, con
     if (team.rank() == 0) {
       f.pivot[step] = pivot;
       f.beta[step] = beta;
+      f.doubt[step] = f.floor[i] / f.d[i];
       f.floor[i] = greedy_infinity();
     }
     error = greedy_clamp(error - beta * beta);

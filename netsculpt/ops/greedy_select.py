@@ -1,4 +1,4 @@
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -53,8 +53,9 @@ def greedy_select(
     Returns:
         order: [B, k] int64, the unit chosen in each step, -1 after a stop. Apart from the tolerance, a problem stops
             where no unit is left to choose; line_search where no step lowers the objective in float64;
-            least_squares where every unit left depends on the chosen ones: what is left of its ``gram[j, j] +
-            ridge`` is at most 64 eps of gram's dtype times the whole.
+            least_squares where every unit left depends on the chosen ones as far as gram's dtype can tell: what
+            they leave of its ``gram[j, j] + ridge`` is at most 64 eps times ``s_j``. ``s_j`` starts as the whole,
+            and grows by ``l² s_i`` when the multiple ``l`` of what was left of a chosen unit i is taken from it.
         weights: [B, N], gram's dtype: multiplier ``w_i`` of each contribution after the last step taken, 0 for
             units not in use (line_search and uniform: N times a point of the simplex).
         errors: [B, k] float64, the objective after each step, in gram's units; not below 0. After a stop the last
@@ -70,7 +71,7 @@ def greedy_select(
     """
     require(gram.dim() in (2, 3) and gram.shape[-1] == gram.shape[-2], f"gram must be [B, N, N], not {shape(gram)}")
     require(gram.dtype in (torch.float32, torch.float64), f"gram must be float32 or float64, not {gram.dtype}")
-    require(mode in ("uniform", "line_search", "least_squares"), f"mode must not be {mode!r}: {Mode.__args__}")
+    require(mode in get_args(Mode), f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")
     require(k >= 0, f"k must be at least 0, not {k}")
     require(ridge >= 0 and tolerance >= 0, f"ridge and tolerance must be at least 0, not {ridge} and {tolerance}")
     require(ridge == 0 or mode == "least_squares", f"ridge is for mode least_squares, not {mode}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_INDEPENDENT = 64  # a unit is dependent once its residual diagonal is at most this many eps of K_jj
+_INDEPENDENT = 64  # rounding the gram matrix to its dtype moves a diagonal entry by at most this many eps
 _TIE = 1e-12  # values closer than this, relative to the energy at hand, are equal
 
 
@@ -61,7 +61,7 @@ def greedy_select(
     solve = {"uniform": _uniform, "line_search": _line_search, "least_squares": _least_squares}[mode]
     batch, units = gram.shape[:2]
     order = torch.full((batch, k), -1, dtype=torch.int64, device=gram.device)
-    weights = torch.zeros_like(gram[:, 0])
+    weights = gram.new_zeros(batch, units)
     errors = torch.zeros(batch, k, dtype=torch.float64, device=gram.device)
     for b in range(batch):
         n = units if lengths is None else int(lengths[b])
@@ -160,12 +160,15 @@ def _least_squares(p: _Problem) -> _Steps:
     """Each step solves the normal equations afresh with every candidate added."""
     n = len(p.target)
     K = p.gram + p.ridge * torch.eye(n, dtype=torch.float64, device=p.gram.device)
+    floor = _INDEPENDENT * p.eps * K.diagonal()  # a residual at or below it may be nothing but rounding
     order: list[int] = []
     errors: list[float] = []
     w = torch.zeros(n, dtype=torch.float64, device=p.gram.device)
     before = p.energy
     while len(order) < p.k:
-        open_ = _independent(K, order, _INDEPENDENT * p.eps)
+        residual = _residual(K, order)
+        open_ = residual.diagonal() > floor
+        open_[order] = False
         after = torch.full_like(w, p.energy)
         for j in open_.nonzero().flatten().tolist():
             support = [*order, j]
@@ -173,6 +176,8 @@ def _least_squares(p: _Problem) -> _Steps:
         i = p.choose(before - after, open_)
         if i is None:
             break
+        # What is left of unit j loses this multiple of unit i, and inherits its rounding with it.
+        floor = floor + (residual[i] / residual[i, i]).square() * floor[i]
         order.append(i)
         before = max(0.0, float(after[i]))
         errors.append(before)
@@ -183,11 +188,8 @@ def _least_squares(p: _Problem) -> _Steps:
     return order, errors, w
 
 
-def _independent(K: Tensor, order: list[int], tolerance: float) -> Tensor:
-    """Which units the chosen ones do not already span."""
-    residual = K.diagonal().clone()
-    if order:
-        cross = K[order]
-        residual -= (cross * torch.linalg.solve(K[order][:, order], cross)).sum(0)
-    residual[order] = 0
-    return residual > tolerance * K.diagonal()
+def _residual(K: Tensor, order: list[int]) -> Tensor:
+    """The gram matrix of what the chosen units leave of each."""
+    if not order:
+        return K
+    return K - K[:, order] @ torch.linalg.solve(K[order][:, order], K[order])
