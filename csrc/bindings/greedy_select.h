@@ -58,8 +58,8 @@ inline GreedySelectCall greedy_select_call(const Tensor& gram_in, const std::opt
   const Dtype dtype = full_dtype_of(gram_in, kGreedySelect, "gram");
   check(gram_in.dim() == 3 && gram_in.size(1) == gram_in.size(2), kGreedySelect, ": gram must be [B, N, N]");
   check(target.has_value() == energy.has_value(), kGreedySelect, ": target and target_energy come together");
-  check(!lengths || (lengths->scalar_type() == ScalarType::Long && lengths->dim() == 1 &&
-                     lengths->size(0) == gram_in.size(0)),
+  check(!lengths ||
+            (lengths->scalar_type() == ScalarType::Long && lengths->dim() == 1 && lengths->size(0) == gram_in.size(0)),
         kGreedySelect, ": lengths must be [B] of int64");
   const int64_t batch = gram_in.size(0), units = gram_in.size(1), k = options.k;
   GreedySelectCall c;
@@ -105,9 +105,9 @@ inline void greedy_select_scratch(GreedySelectCall* c, int64_t slots) {
 
 // Throws for the first problem that could not be worked with. `status` is on the CPU.
 inline void greedy_select_throw(const int32_t* status, int64_t batch) {
-  const char* sentence[] = {"", "lengths must be between 0 and N in problem ", "gram has a NaN or an infinity in problem ",
-                            "target or target_energy has a NaN or an infinity in problem ",
-                            "cost must be positive and finite in problem "};
+  const char* sentence[] = {
+      "", "lengths must be between 0 and N in problem ", "gram has a NaN or an infinity in problem ",
+      "target or target_energy has a NaN or an infinity in problem ", "cost must be positive and finite in problem "};
   for (int64_t b = 0; b < batch; ++b) check(status[b] == kGreedyOk, kGreedySelect, ": ", sentence[status[b]], b);
 }
 

@@ -62,7 +62,7 @@ inline void panel_row(const GreedyPanels<T>& g, int64_t panel, int64_t last, con
 #pragma GCC unroll 16
   for (int q = 0; q < kSums; ++q) {
     const int64_t j = j0 + q * kLanes;
-    store_vec(stored + q * kLanes, __builtin_convertvector(sums[q] * scale, Vec<T, kLanes>));
+    store_narrow(stored + q * kLanes, sums[q] * scale);
     const Doubles r = load_wide(stored + q * kLanes);
     const Doubles d = load_vec<Doubles>(g.f.d + j) - r * r, b = load_vec<Doubles>(g.f.b + j) - r * beta;
     store_vec(g.f.d + j, d);

@@ -1,6 +1,10 @@
 // The O(n) passes of greedy_select's simplex modes with full vectors, for a team of one.
 #pragma once
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "core/vec.h"
 #include "greedy_select.h"
 
@@ -10,10 +14,29 @@ constexpr int kLanes = kNativeWidth<double>;
 using Doubles = Vec<double, kLanes>;
 using Longs = Vec<int64_t, kLanes>;
 
+// GCC 12 splits __builtin_convertvector at 256 bits; this is one instruction. (Its intrinsics without a mask warn.)
+NS_HD Doubles widen_lanes(Vec<float, kLanes> v) {
+#if defined(NS_TARGET_AVX512)
+  return (Doubles)_mm512_maskz_cvtps_pd(0xff, (__m256)v);
+#else
+  return __builtin_convertvector(v, Doubles);
+#endif
+}
+NS_HD Doubles widen_lanes(Doubles v) { return v; }
+
+NS_HD void store_narrow(float* p, Doubles v) {
+#if defined(NS_TARGET_AVX512)
+  store_vec(p, _mm512_maskz_cvtpd_ps(0xff, (__m512d)v));
+#else
+  store_vec(p, __builtin_convertvector(v, Vec<float, kLanes>));
+#endif
+}
+NS_HD void store_narrow(double* p, Doubles v) { store_vec(p, v); }
+
 // kLanes values of T as float64.
 template <class T>
 NS_HD Doubles load_wide(const T* p) {
-  return __builtin_convertvector((load_vec<Vec<T, kLanes>>(p)), Doubles);
+  return widen_lanes(load_vec<Vec<T, kLanes>>(p));
 }
 
 // The first `count` of them, zeros after.
@@ -81,9 +104,8 @@ struct GreedyLineVecScan {
   template <class T>
   Best operator()(const SerialTeam&, const GreedyLine<T>& s) const {
     if (!s.cost) return scan_row(s.row, s.units, [&](int64_t j, Doubles k) { return decrease(s, j, k); });
-    return scan_row(s.row, s.units, [&](int64_t j, Doubles k) {
-      return decrease(s, j, k) / load_vec<Doubles>(s.cost + j);
-    });
+    return scan_row(s.row, s.units,
+                    [&](int64_t j, Doubles k) { return decrease(s, j, k) / load_vec<Doubles>(s.cost + j); });
   }
 
   // greedy_move, a vector at a time.

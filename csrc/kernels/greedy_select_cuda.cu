@@ -24,7 +24,8 @@ __global__ void __launch_bounds__(kSelectThreads) greedy_select_kernel(GreedySel
 template <class T>
 cudaError_t launch(const GreedySelectArgs& a, cudaStream_t stream) {
   const int64_t blocks = (a.batch * a.units + kWarps - 1) / kWarps;
-  if (blocks > 0) greedy_prepare_kernel<T><<<static_cast<unsigned>(blocks < 65535 ? blocks : 65535), kPrepareThreads, 0, stream>>>(a);
+  if (blocks > 0)
+    greedy_prepare_kernel<T><<<static_cast<unsigned>(blocks < 65535 ? blocks : 65535), kPrepareThreads, 0, stream>>>(a);
   greedy_select_kernel<T><<<static_cast<unsigned>(a.batch), kSelectThreads, 0, stream>>>(a);
   return cudaGetLastError();
 }

@@ -23,9 +23,9 @@ namespace netsculpt::NS_TARGET {
 // One problem's state: vectors over the units, and over the steps.
 template <class T>
 struct GreedyFactor {
-  double *d, *b, *floor, *cost;    // d_j <= floor_j closes unit j; cost is null without costs
-  double *column;                  // R_si of the unit i chosen last
-  double *pivot, *beta, *doubt;    // sqrt(d_i), b_i / sqrt(d_i) and floor_i / d_i of the unit i of each step
+  double *d, *b, *floor, *cost;  // d_j <= floor_j closes unit j; cost is null without costs
+  double* column;                // R_si of the unit i chosen last
+  double *pivot, *beta, *doubt;  // sqrt(d_i), b_i / sqrt(d_i) and floor_i / d_i of the unit i of each step
   NS_HD explicit GreedyFactor(const GreedyProblem<T>& p)
       : d(p.vector(0)),
         b(p.vector(1)),

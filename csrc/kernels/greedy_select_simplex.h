@@ -64,7 +64,7 @@ NS_HD void greedy_uniform(const Team& team, const GreedySelectArgs& a, const Gre
   }
   greedy_copy(team, p.target, 0, p.n, p.padded, u.target);
   if (u.cost) greedy_copy(team, p.cost, 1, p.n, p.padded, u.cost);
-  team.sync();  // score, target, cost: read by every rank below
+  team.sync();                                // score, target, cost: read by every rank below
   double chosen_gram = 0, chosen_target = 0;  // sum of K over the chosen pairs, of t over the chosen
   int64_t step = 0;
   for (bool done = false; step < p.k && !done;) {
@@ -161,7 +161,7 @@ NS_HD void greedy_line_search(const Team& team, const GreedySelectArgs& a, const
     const double g = move.gamma, keep = 1 - g;
     const double kaa = keep * keep * s.kaa + 2 * g * keep * ka + g * g * diagonal, ta = keep * s.ta + g * target;
     const double next = greedy_clamp(n * n * kaa - 2 * n * ta + p.energy);
-    team.sync();                           // ka, a: read by every rank, moved on below
+    team.sync();                             // ka, a: read by every rank, moved on below
     if (step > 0 && !(next < error)) break;  // no step decreases the error in float64
     for (int64_t j = team.rank(); j < p.n; j += team.size()) s.a[j] = j == i ? move.weight : keep * s.a[j];
     if (!a.repeats && i % team.size() == team.rank()) s.diagonal[i] = greedy_infinity();

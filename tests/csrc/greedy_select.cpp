@@ -2,7 +2,6 @@
 // ThreadSanitizer program.
 #define NS_TARGET baseline
 #include "../../csrc/kernels/greedy_select_cpu.cpp"
-
 #include "harness.h"
 
 using namespace netsculpt;
@@ -19,8 +18,14 @@ struct Call {
 
   Call(const double* gram, const double* cost, int64_t batch, int64_t units, int64_t k, int mode, bool repeats,
        double ridge)
-      : target(batch * units), energy(batch), diagonal(batch * units), weights(batch * units), errors(batch * k),
-        order(batch * k), status(batch), crews(1) {
+      : target(batch * units),
+        energy(batch),
+        diagonal(batch * units),
+        weights(batch * units),
+        errors(batch * k),
+        order(batch * k),
+        status(batch),
+        crews(1) {
     GreedySelectArgs& a = args;
     a.gram = gram, a.cost = cost, a.batch = batch, a.units = units, a.k = k, a.steps = std::min(k, units);
     a.padded = (units + kGreedyPad - 1) / kGreedyPad * kGreedyPad;
@@ -51,7 +56,8 @@ struct Call {
     for (int64_t b = 0; b < args.batch; ++b) {
       if (!baseline::greedy_begin_cpu(args, b, 0, 4 * size)) continue;
       std::vector<std::thread> threads;
-      for (int w = 0; w < size; ++w) threads.emplace_back([=, this] { baseline::greedy_join_cpu(args, b, 0, w, size); });
+      for (int w = 0; w < size; ++w)
+        threads.emplace_back([=, this] { baseline::greedy_join_cpu(args, b, 0, w, size); });
       for (std::thread& t : threads) t.join();
     }
   }
@@ -88,7 +94,8 @@ int main() {
     for (int64_t n = 0; n < 200; ++n)
       for (int64_t i = 0; i < units; ++i)
         for (int64_t j = 0; j < units; ++j)
-          gram[(b * units + i) * units + j] += features[(b * 200 + n) * units + i] * features[(b * 200 + n) * units + j];
+          gram[(b * units + i) * units + j] +=
+              features[(b * 200 + n) * units + i] * features[(b * 200 + n) * units + j];
   int failed = 0;
   for (int mode = 0; mode < 3; ++mode) {
     for (bool crew : {false, true}) {

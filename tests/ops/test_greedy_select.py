@@ -96,10 +96,16 @@ def test_matches_reference(
         assert bool((got[2].diff(dim=1) <= 0).all())
         assert torch.equal(got[0] >= 0, expected[0] >= 0)
         return
-    assert torch.equal(got[0], expected[0])
-    torch.testing.assert_close(got[2], expected[2], rtol=0, atol=1e-12 * scale)
-    weight_scale = max(1.0, float(expected[1].abs().max())) if expected[1].numel() else 1.0
-    torch.testing.assert_close(got[1], expected[1], rtol=0, atol=1e3 * torch.finfo(dtype).eps * weight_scale)
+    torch.testing.assert_close(got[2], expected[2], rtol=0, atol=1e-11 * scale)
+    # Choices are clear until the first that lowers the error by no more than rounding might.
+    clear = torch.ones_like(got[0])
+    if mode != "uniform":
+        clear[:, 1:] = expected[2].diff(dim=1) < -1e-9 * scale
+    clear = clear.cumprod(1).bool()
+    assert torch.equal(got[0][clear], expected[0][clear])
+    if bool(clear.all()):
+        weight_scale = max([1.0, *expected[1].abs().flatten().tolist()])
+        torch.testing.assert_close(got[1], expected[1], rtol=0, atol=1e3 * torch.finfo(dtype).eps * weight_scale)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
