@@ -4,6 +4,4 @@
 
 #include "greedy_select.h"
 
-namespace netsculpt {
-cudaError_t greedy_select_launch(const GreedySelectArgs& a, cudaStream_t stream);
-}
+namespace netsculpt { cudaError_t greedy_select_launch(const GreedySelectArgs& a, cudaStream_t stream); }
