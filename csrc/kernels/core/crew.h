@@ -32,10 +32,10 @@ inline void crew_reset(Crew* crew, int64_t parts) {
   for (int64_t part = 0; part < parts; ++part) crew->claimed[part].value = 0;
 }
 
-// Spins for about the time of a short phase, then lets others run.
+// Spins for some microseconds, then lets others run: on a busy machine the member waited for may need this core.
 inline void crew_wait(const Crew* crew, int64_t phase) {
   for (int spins = 0; __atomic_load_n(&crew->phase.value, __ATOMIC_ACQUIRE) == phase; ++spins) {
-    if (spins > 2000) sched_yield();
+    if (spins > 200) sched_yield();
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #endif
