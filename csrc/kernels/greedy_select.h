@@ -1,6 +1,8 @@
 // greedy_select: forward selection of units on a Gram matrix, one problem to a team.
 #pragma once
 
+#include <type_traits>
+
 #include "core/simd_level.h"
 #include "greedy_select_least_squares.h"
 #include "greedy_select_simplex.h"
@@ -20,8 +22,8 @@ NS_HD void greedy_prepare_body(const Team& team, const GreedySelectArgs& a, int6
 }
 
 // Selects the units of problem b, after every row of it was prepared. Outputs hold nothing of use where the
-// status is not kGreedyOk.
-template <class T, class Team>
+// status is not kGreedyOk. The mode is a.mode, known when compiling so that a kernel has the registers of one.
+template <class T, GreedyMode kMode, class Team>
 NS_HD void greedy_select_body(const Team& team, const GreedySelectArgs& a, int64_t b, int64_t slot) {
   const GreedyStatus status = greedy_check(team, a, b);
   if (team.rank() == 0) a.status[b] = status;
@@ -29,12 +31,21 @@ NS_HD void greedy_select_body(const Team& team, const GreedySelectArgs& a, int64
   const GreedyProblem<T> p(a, b, slot);
   for (int64_t j = team.rank(); j < a.units; j += team.size()) p.weights[j] = 0;
   team.sync();  // weights: zeroed by every rank, written by others below
-  if (a.mode == GreedyMode::kUniform)
+  if constexpr (kMode == GreedyMode::kUniform)
     greedy_uniform(team, a, p, GreedyUniformScan{});
-  else if (a.mode == GreedyMode::kLineSearch)
+  else if constexpr (kMode == GreedyMode::kLineSearch)
     greedy_line_search(team, a, p, GreedyLineScan{});
   else
     greedy_least_squares(team, a, p);
+}
+
+// Calls f(mode as a constant) with the mode that `mode` names.
+template <class F>
+inline auto for_greedy_mode(GreedyMode mode, const F& f) {
+  using enum GreedyMode;
+  if (mode == kUniform) return f(std::integral_constant<GreedyMode, kUniform>{});
+  if (mode == kLineSearch) return f(std::integral_constant<GreedyMode, kLineSearch>{});
+  return f(std::integral_constant<GreedyMode, kLeastSquares>{});
 }
 
 }  // namespace NS_TARGET

@@ -15,10 +15,10 @@ __global__ void __launch_bounds__(kPrepareThreads) greedy_prepare_kernel(GreedyS
     NS_TARGET::greedy_prepare_body<T>(WarpTeam{}, a, r / a.units, r % a.units);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kSelectThreads) greedy_select_kernel(GreedySelectArgs a) {
+template <class T, GreedyMode kMode>
+__global__ void __launch_bounds__(kSelectThreads, 1) greedy_select_kernel(GreedySelectArgs a) {
   __shared__ typename BlockTeam<kSelectThreads>::Shared shared;
-  NS_TARGET::greedy_select_body<T>(BlockTeam<kSelectThreads>{&shared}, a, blockIdx.x, blockIdx.x);
+  NS_TARGET::greedy_select_body<T, kMode>(BlockTeam<kSelectThreads>{&shared}, a, blockIdx.x, blockIdx.x);
 }
 
 template <class T>
@@ -26,7 +26,9 @@ cudaError_t launch(const GreedySelectArgs& a, cudaStream_t stream) {
   const int64_t blocks = (a.batch * a.units + kWarps - 1) / kWarps;
   if (blocks > 0)
     greedy_prepare_kernel<T><<<static_cast<unsigned>(blocks < 65535 ? blocks : 65535), kPrepareThreads, 0, stream>>>(a);
-  greedy_select_kernel<T><<<static_cast<unsigned>(a.batch), kSelectThreads, 0, stream>>>(a);
+  NS_TARGET::for_greedy_mode(a.mode, [&](auto mode) {
+    greedy_select_kernel<T, decltype(mode)::value><<<static_cast<unsigned>(a.batch), kSelectThreads, 0, stream>>>(a);
+  });
   return cudaGetLastError();
 }
 

@@ -44,7 +44,9 @@ struct Call {
       for (int64_t b = 0; b < args.batch; ++b) {
         for (int64_t i = 0; i < args.units; ++i) baseline::greedy_prepare_body<double>(team, args, b, i);
         team.sync();  // target, diagonal: written by rank 0
-        baseline::greedy_select_body<double>(team, args, b, 0);
+        baseline::for_greedy_mode(args.mode, [&](auto mode) {
+          baseline::greedy_select_body<double, decltype(mode)::value>(team, args, b, 0);
+        });
         team.sync();  // scratch may be reused
       }
     });
