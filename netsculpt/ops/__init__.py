@@ -2,6 +2,7 @@
 
 from netsculpt.ops.coupled_gram import coupled_gram
 from netsculpt.ops.eigh_extreme import ExtremePairs, eigh_extreme
+from netsculpt.ops.greedy_select import Selection, greedy_select
 from netsculpt.ops.lanczos_update import LanczosStep, lanczos_update
 from netsculpt.ops.tridiagonal_extreme import TridiagonalPairs, tridiagonal_extreme
 from netsculpt.ops.weighted_gram import weighted_gram
@@ -10,9 +11,11 @@ from netsculpt.ops.weighted_normal import weighted_normal
 __all__ = [
     "ExtremePairs",
     "LanczosStep",
+    "Selection",
     "TridiagonalPairs",
     "coupled_gram",
     "eigh_extreme",
+    "greedy_select",
     "lanczos_update",
     "tridiagonal_extreme",
     "weighted_gram",

@@ -6,6 +6,7 @@ overload ``op.out`` is the function ``op__out``.
 
 from netsculpt.reference.coupled_gram import coupled_gram
 from netsculpt.reference.eigh_extreme import eigh_extreme
+from netsculpt.reference.greedy_select import greedy_select
 from netsculpt.reference.lanczos_update import lanczos_update
 from netsculpt.reference.tridiagonal_extreme import tridiagonal_extreme
 from netsculpt.reference.weighted_gram import weighted_gram, weighted_gram__out
@@ -14,6 +15,7 @@ from netsculpt.reference.weighted_normal import weighted_normal
 __all__ = [
     "coupled_gram",
     "eigh_extreme",
+    "greedy_select",
     "lanczos_update",
     "tridiagonal_extreme",
     "weighted_gram",
