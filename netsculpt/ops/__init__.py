@@ -1,16 +1,22 @@
 """The ops: one file each, a thin checked wrapper over ``torch.ops.netsculpt``."""
 
+from netsculpt.ops._taylor import TaylorGain
 from netsculpt.ops.coupled_gram import coupled_gram
 from netsculpt.ops.eigh_extreme import ExtremePairs, eigh_extreme
 from netsculpt.ops.lanczos_update import LanczosStep, lanczos_update
+from netsculpt.ops.taylor_gain import taylor_gain
+from netsculpt.ops.taylor_gain_params import taylor_gain_params
 from netsculpt.ops.tridiagonal_extreme import TridiagonalPairs, tridiagonal_extreme
 
 __all__ = [
     "ExtremePairs",
     "LanczosStep",
+    "TaylorGain",
     "TridiagonalPairs",
     "coupled_gram",
     "eigh_extreme",
     "lanczos_update",
+    "taylor_gain",
+    "taylor_gain_params",
     "tridiagonal_extreme",
 ]

@@ -7,6 +7,15 @@ overload ``op.out`` is the function ``op__out``.
 from netsculpt.reference.coupled_gram import coupled_gram
 from netsculpt.reference.eigh_extreme import eigh_extreme
 from netsculpt.reference.lanczos_update import lanczos_update
+from netsculpt.reference.taylor_gain import taylor_gain
+from netsculpt.reference.taylor_gain_params import taylor_gain_params
 from netsculpt.reference.tridiagonal_extreme import tridiagonal_extreme
 
-__all__ = ["coupled_gram", "eigh_extreme", "lanczos_update", "tridiagonal_extreme"]
+__all__ = [
+    "coupled_gram",
+    "eigh_extreme",
+    "lanczos_update",
+    "taylor_gain",
+    "taylor_gain_params",
+    "tridiagonal_extreme",
+]

@@ -1,0 +1,263 @@
+#include "core/target.h"
+// target.h first: it sets the instruction set
+#include "core/vec.h"
+#include "taylor_gain.h"
+#if defined(NS_TARGET_AVX2) || defined(NS_TARGET_AVX512)
+#include <immintrin.h>
+#endif
+
+namespace netsculpt::NS_TARGET {
+namespace {
+
+constexpr int kRunLength = 8;            // products that a lane adds up in the compute type before float64 takes over
+constexpr int kTile = 4;                 // vectors of channels side by side
+constexpr int64_t kChannelBlock = 1024;  // their float64 sums (32 KiB) stay in the nearest caches
+
+template <class C>
+struct BitsOf {
+  using type = uint32_t;
+};
+template <>
+struct BitsOf<double> {
+  using type = uint64_t;
+};
+
+// Vectors of storage type T: Lanes in the compute type, and the same numbers as kHalves vectors of float64.
+template <class T>
+struct Simd {
+  using C = typename ComputeType<T>::type;
+  using Uint = typename BitsOf<C>::type;
+  static constexpr int kWidth = kNativeWidth<C>;
+  static constexpr int kWide = kNativeWidth<double>;
+  static constexpr int kHalves = kWidth / kWide;
+  using Lanes = Vec<C, kWidth>;
+  using Bits = Vec<Uint, kWidth>;
+  using Wide = Vec<double, kWide>;
+
+  static NS_HD Lanes load(const float* p) { return load_vec<Lanes>(p); }
+  static NS_HD Lanes load(const double* p) { return load_vec<Lanes>(p); }
+  static NS_HD Lanes load(const BFloat16* p) {
+    return (Lanes)(__builtin_convertvector((load_vec<Vec<uint16_t, kWidth>>(p)), Bits) << 16);
+  }
+  static NS_HD Lanes load(const Float16* p) {
+#if defined(NS_TARGET_AVX512)
+    return (Lanes)_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#elif defined(NS_TARGET_AVX2)
+    return (Lanes)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+    Lanes v;
+    for (int i = 0; i < kWidth; ++i) v[i] = to_float(p[i]);
+    return v;
+#endif
+  }
+
+  static NS_HD Lanes magnitude(Lanes v) { return (Lanes)((Bits)v & (static_cast<Uint>(-1) >> 1)); }
+
+  static NS_HD void widen_lanes(Lanes v, Wide* out) {
+    Vec<C, kWide> part[kHalves];
+    std::memcpy(part, &v, sizeof(v));
+    for (int h = 0; h < kHalves; ++h) out[h] = __builtin_convertvector(part[h], Wide);
+  }
+
+  static NS_HD void add(Wide* sum, Lanes v) {
+    Wide wide[kHalves];
+    widen_lanes(v, wide);
+    for (int h = 0; h < kHalves; ++h) sum[h] += wide[h];
+  }
+
+  static NS_HD void add_to_memory(double* sum, Lanes v) {
+    Wide wide[kHalves];
+    widen_lanes(v, wide);
+    for (int h = 0; h < kHalves; ++h) store_vec(sum + h * kWide, load_vec<Wide>(sum + h * kWide) + wide[h]);
+  }
+
+  static NS_HD double total(Wide* sum) {
+    for (int h = 1; h < kHalves; ++h) sum[0] += sum[h];
+    return sum_vec<double, kWide>(sum[0]);
+  }
+};
+
+// n adjacent positions.
+template <class T>
+TaylorPair row_sums(const T* NS_RESTRICT a, const T* NS_RESTRICT g, int64_t n) {
+  using S = Simd<T>;
+  using Lanes = typename S::Lanes;
+  constexpr int w = S::kWidth;
+  TaylorPair sum{0, 0};
+  int64_t i = 0;
+  if (n >= w) {
+    typename S::Wide total[S::kHalves] = {}, absolute[S::kHalves] = {};
+    for (; i + kRunLength * w <= n; i += kRunLength * w) {
+      Lanes x[2] = {}, y[2] = {};  // two chains of additions hide their latency
+      for (int k = 0; k < kRunLength; ++k) {
+        const Lanes p = S::load(a + i + k * w) * S::load(g + i + k * w);
+        x[k % 2] += p;
+        y[k % 2] += S::magnitude(p);
+      }
+      S::add(total, x[0] + x[1]);
+      S::add(absolute, y[0] + y[1]);
+    }
+    Lanes x = {}, y = {};
+    for (; i + w <= n; i += w) {
+      const Lanes p = S::load(a + i) * S::load(g + i);
+      x += p;
+      y += S::magnitude(p);
+    }
+    S::add(total, x);
+    S::add(absolute, y);
+    sum = {S::total(total), S::total(absolute)};
+  }
+  add_strided(a + i, g + i, n - i, 1, 1, &sum);
+  return sum;
+}
+
+// The sums of the channels in `r` belong to a whole sample: square them and start anew.
+void close_sample(const TaylorRange& r, const TaylorSums& sums) {
+  for (int64_t c = r.channel_begin; c < r.channel_end; ++c) {
+    sums.total[c] += sums.run[c];
+    sums.squared[c] += sums.run[c] * sums.run[c];
+    sums.run[c] = 0;
+  }
+}
+
+template <class T>
+void add_rows(const TaylorView& v, const TaylorRange& r, const TaylorSums& sums) {
+  const TaylorSlice& s = v.slice;
+  const int64_t n = r.inner_end - r.inner_begin;
+  for (int64_t b = r.sample_begin; b < r.sample_end; ++b) {
+    for (int64_t o = r.outer_begin; o < r.outer_end; ++o) {
+      const T* a = static_cast<const T*>(s.a) + b * v.a_sample + o * s.a_outer + r.inner_begin;
+      const T* g = static_cast<const T*>(s.g) + b * v.g_sample + o * s.g_outer + r.inner_begin;
+      for (int64_t c = r.channel_begin; c < r.channel_end; ++c) {
+        const TaylorPair row = row_sums(a + c * s.a_channel, g + c * s.g_channel, n);
+        sums.run[c] += row.total;
+        sums.absolute[c] += row.absolute;
+      }
+    }
+    if (r.closes) close_sample(r, sums);
+  }
+}
+
+// `rows` positions, at most kRunLength, of kVectors vectors of channels.
+template <class T, int kVectors>
+NS_HD void column_tile(const T* a, const T* g, int64_t rows, int64_t a_step, int64_t g_step, double* run,
+                       double* absolute) {
+  using S = Simd<T>;
+  typename S::Lanes x[kVectors] = {}, y[kVectors] = {};
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int k = 0; k < kVectors; ++k) {
+      const typename S::Lanes p = S::load(a + i * a_step + k * S::kWidth) * S::load(g + i * g_step + k * S::kWidth);
+      x[k] += p;
+      y[k] += S::magnitude(p);
+    }
+  }
+  for (int k = 0; k < kVectors; ++k) {
+    S::add_to_memory(run + k * S::kWidth, x[k]);
+    S::add_to_memory(absolute + k * S::kWidth, y[k]);
+  }
+}
+
+// Positions [r.outer_begin, r.outer_end) of one sample, whose position 0 and channel 0 are at a and g.
+template <class T>
+void add_columns_of_sample(const TaylorSlice& s, const T* a, const T* g, const TaylorRange& r, const TaylorSums& sums) {
+  constexpr int w = Simd<T>::kWidth;
+  for (int64_t o = r.outer_begin; o < r.outer_end; o += kRunLength) {
+    const int64_t rows = std::min<int64_t>(kRunLength, r.outer_end - o);
+    const T *ao = a + o * s.a_outer, *go = g + o * s.g_outer;
+    int64_t c = r.channel_begin;
+    for (; c + kTile * w <= r.channel_end; c += kTile * w)
+      column_tile<T, kTile>(ao + c, go + c, rows, s.a_outer, s.g_outer, sums.run + c, sums.absolute + c);
+    for (; c + w <= r.channel_end; c += w)
+      column_tile<T, 1>(ao + c, go + c, rows, s.a_outer, s.g_outer, sums.run + c, sums.absolute + c);
+    for (; c < r.channel_end; ++c) {
+      TaylorPair sum{sums.run[c], sums.absolute[c]};
+      add_strided(ao + c, go + c, rows, s.a_outer, s.g_outer, &sum);
+      sums.run[c] = sum.total;
+      sums.absolute[c] = sum.absolute;
+    }
+  }
+}
+
+// Samples of one position: a tile's sums stay in registers over kRunLength samples.
+template <class T, int kVectors>
+NS_HD void single_tile(const T* a, const T* g, int64_t samples, int64_t a_step, int64_t g_step, double* total,
+                       double* absolute, double* squared) {
+  using S = Simd<T>;
+  typename S::Lanes x[kVectors] = {}, y[kVectors] = {};
+  typename S::Wide z[kVectors][S::kHalves] = {}, wide[S::kHalves];
+  for (int64_t b = 0; b < samples; ++b) {
+    for (int k = 0; k < kVectors; ++k) {
+      const typename S::Lanes p = S::load(a + b * a_step + k * S::kWidth) * S::load(g + b * g_step + k * S::kWidth);
+      x[k] += p;
+      y[k] += S::magnitude(p);
+      S::widen_lanes(p, wide);
+      for (int h = 0; h < S::kHalves; ++h) z[k][h] += wide[h] * wide[h];
+    }
+  }
+  for (int k = 0; k < kVectors; ++k) {
+    S::add_to_memory(total + k * S::kWidth, x[k]);
+    S::add_to_memory(absolute + k * S::kWidth, y[k]);
+    for (int h = 0; h < S::kHalves; ++h) {
+      double* place = squared + k * S::kWidth + h * S::kWide;
+      store_vec(place, load_vec<typename S::Wide>(place) + z[k][h]);
+    }
+  }
+}
+
+template <class T>
+void add_single_columns(const TaylorView& v, const TaylorRange& r, const TaylorSums& sums) {
+  constexpr int w = Simd<T>::kWidth;
+  for (int64_t b = r.sample_begin; b < r.sample_end; b += kRunLength) {
+    const int64_t samples = std::min<int64_t>(kRunLength, r.sample_end - b);
+    const T* a = static_cast<const T*>(v.slice.a) + b * v.a_sample;
+    const T* g = static_cast<const T*>(v.slice.g) + b * v.g_sample;
+    int64_t c = r.channel_begin;
+    for (; c + kTile * w <= r.channel_end; c += kTile * w)
+      single_tile<T, kTile>(a + c, g + c, samples, v.a_sample, v.g_sample, sums.total + c, sums.absolute + c,
+                            sums.squared + c);
+    for (; c + w <= r.channel_end; c += w)
+      single_tile<T, 1>(a + c, g + c, samples, v.a_sample, v.g_sample, sums.total + c, sums.absolute + c,
+                        sums.squared + c);
+    for (; c < r.channel_end; ++c) {
+      for (int64_t i = 0; i < samples; ++i) {
+        TaylorPair one{0, 0};
+        add_strided(a + i * v.a_sample + c, g + i * v.g_sample + c, 1, 0, 0, &one);
+        sums.total[c] += one.total;
+        sums.absolute[c] += one.absolute;
+        sums.squared[c] += one.total * one.total;
+      }
+    }
+  }
+}
+
+template <class T>
+void add_columns(const TaylorView& v, TaylorRange r, const TaylorSums& sums) {
+  const int64_t end = r.channel_end;
+  for (; r.channel_begin < end; r.channel_begin = r.channel_end) {
+    r.channel_end = std::min(r.channel_begin + kChannelBlock, end);
+    if (v.slice.outer == 1 && r.closes) {
+      add_single_columns<T>(v, r, sums);
+      continue;
+    }
+    for (int64_t b = r.sample_begin; b < r.sample_end; ++b) {
+      const T* a = static_cast<const T*>(v.slice.a) + b * v.a_sample;
+      const T* g = static_cast<const T*>(v.slice.g) + b * v.g_sample;
+      add_columns_of_sample(v.slice, a, g, r, sums);
+      if (r.closes) close_sample(r, sums);
+    }
+  }
+}
+
+}  // namespace
+
+void taylor_gain_cpu(const TaylorView& v, const TaylorRange& r, const TaylorSums& sums) {
+  for_dtype(v.slice.dtype, [&](auto t) {
+    using T = decltype(t);
+    if (v.slice.by_row)
+      add_rows<T>(v, r, sums);
+    else
+      add_columns<T>(v, r, sums);
+  });
+}
+
+}  // namespace netsculpt::NS_TARGET
