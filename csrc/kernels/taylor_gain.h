@@ -38,7 +38,7 @@ NS_HD void taylor_row_body(const Team& team, const TaylorGainArgs& args, int64_t
     const T* a = static_cast<const T*>(s.a) + b * args.view.a_sample + c * s.a_channel;
     const T* g = static_cast<const T*>(s.g) + b * args.view.g_sample + c * s.g_channel;
     TaylorPair sample{0, mine.absolute};
-    add_share(s, a, g, r, team.rank(), team.size(), &sample);
+    add_row_share(s, a, g, r, team.rank(), team.size(), &sample);
     mine.absolute = sample.absolute;
     const double total = team.sum(sample.total);
     if (r.closes) {
@@ -75,7 +75,7 @@ NS_HD void taylor_column_body(const Team& team, const TaylorGainArgs& args, int6
       const T* a = static_cast<const T*>(s.a) + b * args.view.a_sample + c * s.a_channel;
       const T* g = static_cast<const T*>(s.g) + b * args.view.g_sample + c * s.g_channel;
       TaylorPair sample{0, all.absolute};
-      add_share(s, a, g, r, r.closes ? 0 : member, r.closes ? 1 : members, &sample);
+      add_column_share(s, a, g, r, r.closes ? 0 : member, r.closes ? 1 : members, &sample);
       all.absolute = sample.absolute;
       if (r.closes) {
         all.total += sample.total;

@@ -10,8 +10,10 @@ namespace netsculpt::NS_TARGET {
 namespace {
 
 constexpr int kRunLength = 8;            // products that a lane adds up in the compute type before float64 takes over
-constexpr int kTile = 4;                 // vectors of channels side by side
+constexpr int kNarrow = NS_VECTOR_BYTES == 64 ? 8 : 4;  // vectors of channels whose sums fit the registers
 constexpr int64_t kChannelBlock = 1024;  // their float64 sums (32 KiB) stay in the nearest caches
+constexpr int64_t kSegment = 512;        // channels between two rounds of prefetching
+constexpr int64_t kAhead = 4096;         // bytes
 
 template <class C>
 struct BitsOf {
@@ -138,10 +140,18 @@ void add_rows(const TaylorView& v, const TaylorRange& r, const TaylorSums& sums)
   }
 }
 
-// `rows` positions, at most kRunLength, of kVectors vectors of channels.
+// Asks for the memory kAhead bytes past a segment. Two tensors that are read in turns defeat the hardware's own
+// prefetching once their rows are long.
+template <class T>
+NS_HD void prefetch_ahead(const T* p, int64_t count) {
+  const char* line = reinterpret_cast<const char*>(p) + kAhead;
+  const char* end = line + count * static_cast<int64_t>(sizeof(T));
+  for (; line < end; line += 64) __builtin_prefetch(line, 0, 2);
+}
+
+// `rows` positions, at most kRunLength, of kVectors vectors of channels, with their sums in registers.
 template <class T, int kVectors>
-NS_HD void column_tile(const T* a, const T* g, int64_t rows, int64_t a_step, int64_t g_step, double* run,
-                       double* absolute) {
+void add_narrow(const T* a, const T* g, int64_t rows, int64_t a_step, int64_t g_step, double* run, double* absolute) {
   using S = Simd<T>;
   typename S::Lanes x[kVectors] = {}, y[kVectors] = {};
   for (int64_t i = 0; i < rows; ++i) {
@@ -157,19 +167,53 @@ NS_HD void column_tile(const T* a, const T* g, int64_t rows, int64_t a_step, int
   }
 }
 
+// The same for any number of channels up to kChannelBlock (a multiple of the vector's width): row after row, as they
+// lie in memory, which is worth more than keeping sums in registers.
+template <class T>
+void add_wide(const T* a, const T* g, int64_t rows, int64_t a_step, int64_t g_step, int64_t channels, double* run,
+              double* absolute) {
+  using S = Simd<T>;
+  using Lanes = typename S::Lanes;
+  alignas(64) typename S::C sums[2 * kChannelBlock];  // a vector of sums and one of magnitudes, in turns
+  std::memset(sums, 0, static_cast<size_t>(channels) * 2 * sizeof(*sums));
+  for (int64_t i = 0; i < rows; ++i, a += a_step, g += g_step) {
+    for (int64_t begin = 0; begin < channels; begin += kSegment) {
+      const int64_t end = std::min(begin + kSegment, channels);
+      prefetch_ahead(a + begin, end - begin);
+      prefetch_ahead(g + begin, end - begin);
+      for (int64_t c = begin; c < end; c += S::kWidth) {
+        const Lanes p = S::load(a + c) * S::load(g + c);
+        store_vec(sums + 2 * c, load_vec<Lanes>(sums + 2 * c) + p);
+        store_vec(sums + 2 * c + S::kWidth, load_vec<Lanes>(sums + 2 * c + S::kWidth) + S::magnitude(p));
+      }
+    }
+  }
+  for (int64_t c = 0; c < channels; c += S::kWidth) {
+    S::add_to_memory(run + c, load_vec<Lanes>(sums + 2 * c));
+    S::add_to_memory(absolute + c, load_vec<Lanes>(sums + 2 * c + S::kWidth));
+  }
+}
+
+template <class T, int kVectors = kNarrow>
+void add_block(const T* a, const T* g, int64_t rows, int64_t a_step, int64_t g_step, int64_t channels, double* run,
+               double* absolute) {
+  constexpr int64_t covered = kVectors * Simd<T>::kWidth;
+  if (channels == covered) return add_narrow<T, kVectors>(a, g, rows, a_step, g_step, run, absolute);
+  if constexpr (kVectors > 1)
+    return add_block<T, kVectors - 1>(a, g, rows, a_step, g_step, channels, run, absolute);
+  else
+    return add_wide<T>(a, g, rows, a_step, g_step, channels, run, absolute);
+}
+
 // Positions [r.outer_begin, r.outer_end) of one sample, whose position 0 and channel 0 are at a and g.
 template <class T>
 void add_columns_of_sample(const TaylorSlice& s, const T* a, const T* g, const TaylorRange& r, const TaylorSums& sums) {
-  constexpr int w = Simd<T>::kWidth;
+  const int64_t begin = r.channel_begin, whole = (r.channel_end - begin) / Simd<T>::kWidth * Simd<T>::kWidth;
   for (int64_t o = r.outer_begin; o < r.outer_end; o += kRunLength) {
     const int64_t rows = std::min<int64_t>(kRunLength, r.outer_end - o);
     const T *ao = a + o * s.a_outer, *go = g + o * s.g_outer;
-    int64_t c = r.channel_begin;
-    for (; c + kTile * w <= r.channel_end; c += kTile * w)
-      column_tile<T, kTile>(ao + c, go + c, rows, s.a_outer, s.g_outer, sums.run + c, sums.absolute + c);
-    for (; c + w <= r.channel_end; c += w)
-      column_tile<T, 1>(ao + c, go + c, rows, s.a_outer, s.g_outer, sums.run + c, sums.absolute + c);
-    for (; c < r.channel_end; ++c) {
+    add_block<T>(ao + begin, go + begin, rows, s.a_outer, s.g_outer, whole, sums.run + begin, sums.absolute + begin);
+    for (int64_t c = begin + whole; c < r.channel_end; ++c) {
       TaylorPair sum{sums.run[c], sums.absolute[c]};
       add_strided(ao + c, go + c, rows, s.a_outer, s.g_outer, &sum);
       sums.run[c] = sum.total;
@@ -178,54 +222,35 @@ void add_columns_of_sample(const TaylorSlice& s, const T* a, const T* g, const T
   }
 }
 
-// Samples of one position: a tile's sums stay in registers over kRunLength samples.
-template <class T, int kVectors>
-NS_HD void single_tile(const T* a, const T* g, int64_t samples, int64_t a_step, int64_t g_step, double* total,
-                       double* absolute, double* squared) {
-  using S = Simd<T>;
-  typename S::Lanes x[kVectors] = {}, y[kVectors] = {};
-  typename S::Wide z[kVectors][S::kHalves] = {}, wide[S::kHalves];
-  for (int64_t b = 0; b < samples; ++b) {
-    for (int k = 0; k < kVectors; ++k) {
-      const typename S::Lanes p = S::load(a + b * a_step + k * S::kWidth) * S::load(g + b * g_step + k * S::kWidth);
-      x[k] += p;
-      y[k] += S::magnitude(p);
-      S::widen_lanes(p, wide);
-      for (int h = 0; h < S::kHalves; ++h) z[k][h] += wide[h] * wide[h];
-    }
-  }
-  for (int k = 0; k < kVectors; ++k) {
-    S::add_to_memory(total + k * S::kWidth, x[k]);
-    S::add_to_memory(absolute + k * S::kWidth, y[k]);
-    for (int h = 0; h < S::kHalves; ++h) {
-      double* place = squared + k * S::kWidth + h * S::kWide;
-      store_vec(place, load_vec<typename S::Wide>(place) + z[k][h]);
-    }
-  }
-}
-
+// Samples of one position: each product is squared at once.
 template <class T>
 void add_single_columns(const TaylorView& v, const TaylorRange& r, const TaylorSums& sums) {
-  constexpr int w = Simd<T>::kWidth;
-  for (int64_t b = r.sample_begin; b < r.sample_end; b += kRunLength) {
-    const int64_t samples = std::min<int64_t>(kRunLength, r.sample_end - b);
+  using S = Simd<T>;
+  using Wide = typename S::Wide;
+  const auto add = [](double* place, Wide x) { store_vec(place, load_vec<Wide>(place) + x); };
+  for (int64_t b = r.sample_begin; b < r.sample_end; ++b) {
     const T* a = static_cast<const T*>(v.slice.a) + b * v.a_sample;
     const T* g = static_cast<const T*>(v.slice.g) + b * v.g_sample;
+    prefetch_ahead(a + r.channel_begin, r.channel_end - r.channel_begin);
+    prefetch_ahead(g + r.channel_begin, r.channel_end - r.channel_begin);
     int64_t c = r.channel_begin;
-    for (; c + kTile * w <= r.channel_end; c += kTile * w)
-      single_tile<T, kTile>(a + c, g + c, samples, v.a_sample, v.g_sample, sums.total + c, sums.absolute + c,
-                            sums.squared + c);
-    for (; c + w <= r.channel_end; c += w)
-      single_tile<T, 1>(a + c, g + c, samples, v.a_sample, v.g_sample, sums.total + c, sums.absolute + c,
-                        sums.squared + c);
-    for (; c < r.channel_end; ++c) {
-      for (int64_t i = 0; i < samples; ++i) {
-        TaylorPair one{0, 0};
-        add_strided(a + i * v.a_sample + c, g + i * v.g_sample + c, 1, 0, 0, &one);
-        sums.total[c] += one.total;
-        sums.absolute[c] += one.absolute;
-        sums.squared[c] += one.total * one.total;
+    for (; c + S::kWidth <= r.channel_end; c += S::kWidth) {
+      Wide p[S::kHalves], magnitude[S::kHalves];
+      const typename S::Lanes product = S::load(a + c) * S::load(g + c);
+      S::widen_lanes(product, p);
+      S::widen_lanes(S::magnitude(product), magnitude);
+      for (int h = 0; h < S::kHalves; ++h) {
+        add(sums.total + c + h * S::kWide, p[h]);
+        add(sums.absolute + c + h * S::kWide, magnitude[h]);
+        add(sums.squared + c + h * S::kWide, p[h] * p[h]);
       }
+    }
+    for (; c < r.channel_end; ++c) {
+      TaylorPair one{0, 0};
+      add_strided(a + c, g + c, 1, 0, 0, &one);
+      sums.total[c] += one.total;
+      sums.absolute[c] += one.absolute;
+      sums.squared[c] += one.total * one.total;
     }
   }
 }

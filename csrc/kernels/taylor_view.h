@@ -105,18 +105,21 @@ NS_HD int64_t strided_count(int64_t begin, int64_t end, int64_t step) {
 }
 
 // Member `member` of `members` adds its share of one channel of one sample, `a` and `g` being where that channel
-// starts: inner positions are dealt out where they are adjacent, else outer ones.
+// starts. Inner positions are adjacent, and dealt out in turn.
 template <class T>
-NS_HD void add_share(const TaylorSlice& s, const T* a, const T* g, const TaylorRange& r, int64_t member,
-                     int64_t members, TaylorPair* sum) {
-  if (s.by_row) {
-    const int64_t i = r.inner_begin + member, count = strided_count(i, r.inner_end, members);
-    for (int64_t o = r.outer_begin; o < r.outer_end; ++o)
-      add_strided(a + o * s.a_outer + i, g + o * s.g_outer + i, count, members, members, sum);
-  } else {
-    const int64_t o = r.outer_begin + member, count = strided_count(o, r.outer_end, members);
-    add_strided(a + o * s.a_outer, g + o * s.g_outer, count, members * s.a_outer, members * s.g_outer, sum);
-  }
+NS_HD void add_row_share(const TaylorSlice& s, const T* a, const T* g, const TaylorRange& r, int64_t member,
+                         int64_t members, TaylorPair* sum) {
+  const int64_t i = r.inner_begin + member, count = strided_count(i, r.inner_end, members);
+  for (int64_t o = r.outer_begin; o < r.outer_end; ++o)
+    add_strided(a + o * s.a_outer + i, g + o * s.g_outer + i, count, members, members, sum);
+}
+
+// The same where channels are adjacent: outer positions are dealt out in turn.
+template <class T>
+NS_HD void add_column_share(const TaylorSlice& s, const T* a, const T* g, const TaylorRange& r, int64_t member,
+                            int64_t members, TaylorPair* sum) {
+  const int64_t o = r.outer_begin + member, count = strided_count(o, r.outer_end, members);
+  add_strided(a + o * s.a_outer, g + o * s.g_outer, count, members * s.a_outer, members * s.g_outer, sum);
 }
 
 // Adds up each of `kinds` rows of team.size() values over the members of a group, in a fixed tree; member 0's place
