@@ -38,8 +38,12 @@ inline std::vector<TaylorDim> merged_positions(const Tensor& a, const Tensor& g,
 // Describes the pair with `channel` as channel dimension and dimension 0 as samples where `batched` (channel is then
 // 1); false where neither positions nor channels are adjacent in memory in both tensors.
 inline bool taylor_view(const Tensor& a, const Tensor& g, bool batched, int64_t channel, TaylorView* view) {
+  const int64_t samples = batched ? a.size(0) : 1, channels = a.size(channel);
+  if (a.numel() == 0) {  // strides mean nothing then
+    *view = {{nullptr, nullptr, 1, 0, 0, 0, 0, 0, Dtype::kFloat32, true}, samples, channels, 0, 0};
+    return true;
+  }
   const std::vector<TaylorDim> dims = merged_positions(a, g, {batched ? 0 : channel, channel});
-  const int64_t channels = a.size(channel);
   TaylorDim outer{1, 0, 0}, inner{1, 1, 1};
   const bool by_row = !dims.empty() && dims.back().a_stride == 1 && dims.back().g_stride == 1;
   if (dims.size() > (by_row ? 2 : 1)) return false;
@@ -48,7 +52,7 @@ inline bool taylor_view(const Tensor& a, const Tensor& g, bool batched, int64_t 
   if (!by_row && channels > 1 && (a.stride(channel) != 1 || g.stride(channel) != 1)) return false;
   *view = {{a.data_ptr(), g.data_ptr(), outer.size, inner.size, outer.a_stride, outer.g_stride, a.stride(channel),
             g.stride(channel), Dtype::kFloat32, by_row},
-           batched ? a.size(0) : 1,
+           samples,
            channels,
            batched ? a.stride(0) : 0,
            batched ? g.stride(0) : 0};
