@@ -22,9 +22,7 @@ def cases(device: str) -> list[Case]:
 def _expression(
     params: list[torch.Tensor], grads: list[torch.Tensor], dims: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    products = [
-        (p * g).movedim(d, 0).reshape(p.shape[d], -1) for p, g, d in zip(params, grads, dims, strict=True)
-    ]
+    products = [(p * g).movedim(d, 0).reshape(p.shape[d], -1) for p, g, d in zip(params, grads, dims, strict=True)]
     sums = torch.stack([product.sum(1) for product in products])
     absolute = torch.stack([product.abs().sum(1) for product in products])
     return sums.sum(0), absolute.sum(0), sums.square().sum(0)
@@ -38,8 +36,9 @@ def _case(name: str, entries: Entries, device: str) -> Case:
     compiled = torch.compile(_expression)
 
     def check() -> None:
-        got, expected = torch.stack(ops.taylor_gain_params(params, grads, dims)), reference.taylor_gain_params(
-            params, grads, dims
+        got, expected = (
+            torch.stack(ops.taylor_gain_params(params, grads, dims)),
+            reference.taylor_gain_params(params, grads, dims),
         )
         torch.testing.assert_close(got[:2] / expected[1], expected[:2] / expected[1], rtol=0, atol=1e-6)
         torch.testing.assert_close(got[2], expected[2], rtol=1e-4, atol=0)

@@ -35,8 +35,9 @@ Tensor taylor_gain(const Tensor& a, const Tensor& g) {
   const int64_t wanted = std::max({kPositions, ceil_div(positions, kMaxPieces), ceil_div(kElements, channels)});
   const TaylorPlan plan = taylor_plan(v, wanted, 1);
   // Few pieces of many channels: share out the channels as well.
-  const int64_t blocks = std::clamp<int64_t>(std::min(kMaxPieces / plan.pieces, positions * channels / plan.pieces / kElements), 1,
-                                             ceil_div(channels, kChannels));
+  const int64_t blocks =
+      std::clamp<int64_t>(std::min(kMaxPieces / plan.pieces, positions * channels / plan.pieces / kElements), 1,
+                          ceil_div(channels, kChannels));
   const int64_t block = ceil_div(ceil_div(channels, blocks), kChannels) * kChannels;
   std::vector<double> partial(static_cast<size_t>(plan.pieces * kTaylorKinds * channels));
   for_workers(plan.pieces * blocks, [&](int64_t i) {

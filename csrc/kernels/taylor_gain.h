@@ -100,8 +100,7 @@ template <class Team>
 NS_HD void taylor_combine_body(const Team& team, const TaylorGainArgs& args, int64_t c) {
   const int64_t pieces = args.plan.pieces, cuts = args.plan.cuts > 0 ? args.plan.cuts : 1;
   const double* row[kTaylorKinds];
-  for (int kind = 0; kind < kTaylorKinds; ++kind)
-    row[kind] = args.partial + (kind * args.view.channels + c) * pieces;
+  for (int kind = 0; kind < kTaylorKinds; ++kind) row[kind] = args.partial + (kind * args.view.channels + c) * pieces;
   double total = 0, absolute = 0, squared = 0;
   for (int64_t first = team.rank() * cuts; first < pieces; first += team.size() * cuts) {
     double run = 0;

@@ -9,11 +9,11 @@
 namespace netsculpt::NS_TARGET {
 namespace {
 
-constexpr int kRunLength = 8;            // products that a lane adds up in the compute type before float64 takes over
+constexpr int kRunLength = 8;  // products that a lane adds up in the compute type before float64 takes over
 constexpr int kNarrow = NS_VECTOR_BYTES == 64 ? 8 : 4;  // vectors of channels whose sums fit the registers
-constexpr int64_t kChannelBlock = 1024;  // their float64 sums (32 KiB) stay in the nearest caches
-constexpr int64_t kSegment = 512;        // channels between two rounds of prefetching
-constexpr int64_t kAhead = 4096;         // bytes
+constexpr int64_t kChannelBlock = 1024;                 // their float64 sums (32 KiB) stay in the nearest caches
+constexpr int64_t kSegment = 512;                       // channels between two rounds of prefetching
+constexpr int64_t kAhead = 4096;                        // bytes
 
 template <class C>
 struct BitsOf {
@@ -140,13 +140,20 @@ void add_rows(const TaylorView& v, const TaylorRange& r, const TaylorSums& sums)
   }
 }
 
-// Asks for the memory kAhead bytes past a segment. Two tensors that are read in turns defeat the hardware's own
+// Asks for the memory `ahead` elements past a segment. Two tensors that are read in turns defeat the hardware's own
 // prefetching once their rows are long.
 template <class T>
-NS_HD void prefetch_ahead(const T* p, int64_t count) {
-  const char* line = reinterpret_cast<const char*>(p) + kAhead;
+NS_HD void prefetch(const T* p, int64_t ahead, int64_t count) {
+  const char* line = reinterpret_cast<const char*>(p + ahead);
   const char* end = line + count * static_cast<int64_t>(sizeof(T));
   for (; line < end; line += 64) __builtin_prefetch(line, 0, 2);
+}
+
+// The elements in as many rows as make kAhead bytes.
+template <class T>
+NS_HD int64_t rows_ahead(int64_t step) {
+  const int64_t bytes = step * static_cast<int64_t>(sizeof(T));
+  return bytes > 0 ? ceil_div(kAhead, bytes) * step : 0;
 }
 
 // `rows` positions, at most kRunLength, of kVectors vectors of channels, with their sums in registers.
@@ -176,11 +183,12 @@ void add_wide(const T* a, const T* g, int64_t rows, int64_t a_step, int64_t g_st
   using Lanes = typename S::Lanes;
   alignas(64) typename S::C sums[2 * kChannelBlock];  // a vector of sums and one of magnitudes, in turns
   std::memset(sums, 0, static_cast<size_t>(channels) * 2 * sizeof(*sums));
+  const int64_t a_ahead = rows_ahead<T>(a_step), g_ahead = rows_ahead<T>(g_step);
   for (int64_t i = 0; i < rows; ++i, a += a_step, g += g_step) {
     for (int64_t begin = 0; begin < channels; begin += kSegment) {
       const int64_t end = std::min(begin + kSegment, channels);
-      prefetch_ahead(a + begin, end - begin);
-      prefetch_ahead(g + begin, end - begin);
+      prefetch(a + begin, a_ahead, end - begin);
+      prefetch(g + begin, g_ahead, end - begin);
       for (int64_t c = begin; c < end; c += S::kWidth) {
         const Lanes p = S::load(a + c) * S::load(g + c);
         store_vec(sums + 2 * c, load_vec<Lanes>(sums + 2 * c) + p);
@@ -231,8 +239,8 @@ void add_single_columns(const TaylorView& v, const TaylorRange& r, const TaylorS
   for (int64_t b = r.sample_begin; b < r.sample_end; ++b) {
     const T* a = static_cast<const T*>(v.slice.a) + b * v.a_sample;
     const T* g = static_cast<const T*>(v.slice.g) + b * v.g_sample;
-    prefetch_ahead(a + r.channel_begin, r.channel_end - r.channel_begin);
-    prefetch_ahead(g + r.channel_begin, r.channel_end - r.channel_begin);
+    prefetch(a + r.channel_begin, rows_ahead<T>(v.a_sample), r.channel_end - r.channel_begin);
+    prefetch(g + r.channel_begin, rows_ahead<T>(v.g_sample), r.channel_end - r.channel_begin);
     int64_t c = r.channel_begin;
     for (; c + S::kWidth <= r.channel_end; c += S::kWidth) {
       Wide p[S::kHalves], magnitude[S::kHalves];

@@ -5,10 +5,10 @@ namespace netsculpt {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kRowPositions = 2048;    // of a channel in a piece, at least: its four sums are then 0.4 % of it
-constexpr int64_t kColumnPositions = 64;   // of a rank, at least
-constexpr int64_t kColumnBlocks = 1024;    // wanted, where there is enough to do: a few for every multiprocessor
-constexpr int64_t kShortRow = 64;          // rows shorter than this are added up by eight lanes, not by a warp
+constexpr int64_t kRowPositions = 2048;   // of a channel in a piece, at least: its four sums are then 0.4 % of it
+constexpr int64_t kColumnPositions = 64;  // of a rank, at least
+constexpr int64_t kColumnBlocks = 1024;   // wanted, where there is enough to do: a few for every multiprocessor
+constexpr int64_t kShortRow = 64;         // rows shorter than this are added up by eight lanes, not by a warp
 constexpr int64_t kMaxGrid = (1ll << 31) - 1;
 
 // 2, 4, ... or 32 lanes of a warp, side by side.

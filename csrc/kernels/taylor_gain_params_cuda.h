@@ -4,6 +4,4 @@
 
 #include "taylor_gain_params.h"
 
-namespace netsculpt {
-cudaError_t taylor_gain_params_launch(const TaylorParamsArgs& a, cudaStream_t stream);
-}
+namespace netsculpt { cudaError_t taylor_gain_params_launch(const TaylorParamsArgs& a, cudaStream_t stream); }

@@ -89,8 +89,7 @@ NS_HD void add_strided(const T* a, const T* g, int64_t count, int64_t a_step, in
     C p[4];
     for (int k = 0; k < 4; ++k) p[k] = widen<C>(a[k * a_step]) * widen<C>(g[k * g_step]);
     sum->total += static_cast<double>((p[0] + p[1]) + (p[2] + p[3]));
-    sum->absolute +=
-        static_cast<double>((magnitude(p[0]) + magnitude(p[1])) + (magnitude(p[2]) + magnitude(p[3])));
+    sum->absolute += static_cast<double>((magnitude(p[0]) + magnitude(p[1])) + (magnitude(p[2]) + magnitude(p[3])));
   }
   for (; i < count; ++i, a += a_step, g += g_step) {
     const C p = widen<C>(*a) * widen<C>(*g);

@@ -3,13 +3,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from netsculpt.errors import ShapeError
 from netsculpt.ops._register import register, require, shape
 from netsculpt.ops._taylor import FLOATING, TaylorGain
 
 
-def taylor_gain_params(
-    params: Sequence[Tensor], grads: Sequence[Tensor | None], dims: Sequence[int]
-) -> TaylorGain:
+def taylor_gain_params(params: Sequence[Tensor], grads: Sequence[Tensor | None], dims: Sequence[int]) -> TaylorGain:
     """First-order change of the loss when the parameters of a channel are scaled, over all tensors it lives in.
 
     Scaling every value that belongs to channel c by 1 + ε changes the loss by ``ε · signed[c]``. One call, and on CUDA
@@ -36,32 +35,37 @@ def taylor_gain_params(
     require(len(params) > 0, "params must hold at least one tensor, not none")
     require(len(grads) == len(params), f"grads must hold one tensor per parameter ({len(params)}), not {len(grads)}")
     require(len(dims) == len(params), f"dims must hold one dimension per parameter ({len(params)}), not {len(dims)}")
+    channels = 0
     given: list[Tensor] = []
     positive: list[int] = []
     for i, (param, grad, dim) in enumerate(zip(params, grads, dims, strict=True)):
-        positive.append(_check_entry(i, param, grad, dim, params[0].device))
-        assert grad is not None
+        if grad is None:
+            raise ShapeError(f"grads[{i}] is None: the loss does not depend on params[{i}]; leave it out")
+        if (sentence := _complaint(i, param, grad, dim, params[0].device)) is not None:
+            raise ShapeError(sentence)
+        channels = channels if i else param.shape[dim]
+        if param.shape[dim] != channels:
+            found = f"dimension {dim}, not {param.shape[dim]}"
+            raise ShapeError(f"params[{i}] must have params[0]'s {channels} channels in {found}")
         given.append(grad)
-        channels, first = param.shape[positive[i]], params[0].shape[positive[0]]
-        require(
-            channels == first, f"params[{i}] must have params[0]'s {first} channels in dimension {dim}, not {channels}"
-        )
+        positive.append(dim % param.dim())
     return TaylorGain(*torch.ops.netsculpt.taylor_gain_params(list(params), given, positive).unbind())
 
 
-def _check_entry(i: int, param: Tensor, grad: Tensor | None, dim: int, device: torch.device) -> int:
-    """The channel dimension of entry ``i``, counted from the front."""
-    if grad is None:
-        require(False, f"grads[{i}] is None: the loss does not depend on params[{i}]; leave it out")
-        raise AssertionError
-    require(param.dtype in FLOATING, f"params[{i}] must be float32, float64, bfloat16 or float16, not {param.dtype}")
-    require(grad.shape == param.shape, f"grads[{i}] must have params[{i}]'s shape {shape(param)}, not {shape(grad)}")
-    require(grad.dtype == param.dtype, f"grads[{i}] must have params[{i}]'s dtype {param.dtype}, not {grad.dtype}")
+def _complaint(i: int, param: Tensor, grad: Tensor, dim: int, device: torch.device) -> str | None:
+    """What is wrong with entry ``i``; sentences are made only where needed, since lists are long and tensors small."""
+    if param.dtype not in FLOATING:
+        return f"params[{i}] must be float32, float64, bfloat16 or float16, not {param.dtype}"
+    if grad.shape != param.shape:
+        return f"grads[{i}] must have params[{i}]'s shape {shape(param)}, not {shape(grad)}"
+    if grad.dtype != param.dtype:
+        return f"grads[{i}] must have params[{i}]'s dtype {param.dtype}, not {grad.dtype}"
     for name, t in (("params", param), ("grads", grad)):
-        require(t.device == device, f"{name}[{i}] must be on params[0]'s device {device}, not {t.device}")
-    inside = -param.dim() <= dim < param.dim()
-    require(inside, f"dims[{i}] must be a dimension of params[{i}], which has shape {shape(param)}, not {dim}")
-    return dim % param.dim()
+        if t.device != device:
+            return f"{name}[{i}] must be on params[0]'s device {device}, not {t.device}"
+    if not -param.dim() <= dim < param.dim():
+        return f"dims[{i}] must be a dimension of params[{i}], which has shape {shape(param)}, not {dim}"
+    return None
 
 
 def _fake(params: Sequence[Tensor], grads: Sequence[Tensor], dims: Sequence[int]) -> Tensor:

@@ -13,7 +13,10 @@ std::vector<double> run(const double* a, const double* g, int64_t samples, int64
   const int64_t outer = by_row ? 1 : positions, inner = by_row ? positions : 1, sample = channels * positions;
   const int64_t channel = by_row ? positions : 1;
   const TaylorView view{{a, g, outer, inner, channels, channels, channel, channel, Dtype::kFloat64, by_row},
-                        samples, channels, sample, sample};
+                        samples,
+                        channels,
+                        sample,
+                        sample};
   const int64_t width = std::min<int64_t>(team_size, 3);  // leaves ranks idle where 3 does not divide the team
   const TaylorPlan plan = taylor_plan(view, positions_per_piece, by_row ? 1 : team_size / width);
   std::vector<double> partial(kTaylorKinds * channels * plan.pieces), out(3 * channels);

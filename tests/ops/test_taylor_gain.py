@@ -79,7 +79,16 @@ def test_matches_reference(
 
 
 # Around the sizes at which samples are gathered into pieces, or cut, on the CPU and on CUDA.
-PIECES = [(1, 1, 70001), (2, 3, 65537), (3, 2, 32769), (600, 130, 2), (257, 300, 1), (5, 1100, 9), (1025, 5, 65), (300, 1030)]
+PIECES = [
+    (1, 1, 70001),
+    (2, 3, 65537),
+    (3, 2, 32769),
+    (600, 130, 2),
+    (257, 300, 1),
+    (5, 1100, 9),
+    (1025, 5, 65),
+    (300, 1030),
+]
 
 
 @pytest.mark.parametrize("shape", PIECES, ids=str)

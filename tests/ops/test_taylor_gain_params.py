@@ -108,7 +108,12 @@ ONE = torch.ones(4, 3)
         ([], [], [], "params must hold at least one tensor, not none"),
         ([ONE], [], [0], "grads must hold one tensor per parameter \\(1\\), not 0"),
         ([ONE], [ONE], [0, 1], "dims must hold one dimension per parameter \\(1\\), not 2"),
-        ([ONE, ONE], [ONE, None], [0, 0], "grads\\[1\\] is None: the loss does not depend on params\\[1\\]; leave it out"),
+        (
+            [ONE, ONE],
+            [ONE, None],
+            [0, 0],
+            "grads\\[1\\] is None: the loss does not depend on params\\[1\\]; leave it out",
+        ),
         ([ONE], [ONE.mT], [0], "grads\\[0\\] must have params\\[0\\]'s shape \\[4, 3\\], not \\[3, 4\\]"),
         ([ONE], [ONE.double()], [0], "grads\\[0\\] must have params\\[0\\]'s dtype torch.float32"),
         ([ONE.int()], [ONE.int()], [0], "params\\[0\\] must be float32, float64, bfloat16 or float16, not torch.int32"),
