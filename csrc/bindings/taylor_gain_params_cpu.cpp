@@ -1,4 +1,3 @@
-#include "../kernels/taylor_gain.h"
 #include "taylor_gain_params.h"
 
 namespace netsculpt {
@@ -6,36 +5,6 @@ namespace {
 
 constexpr int64_t kElements = 32768;  // of the whole list in a worker's share, at least: past what a thread costs
 constexpr int64_t kBlock = 16;        // channels go to workers in whole vectors
-constexpr int64_t kShortRow = 32;
-
-// A consumer's [outer, channels, k, k]: too few adjacent places per channel to fill vectors.
-bool has_short_rows(const TaylorSlice& s) {
-  return s.by_row && s.inner < kShortRow && s.outer > s.inner && s.a_channel == s.inner && s.g_channel == s.inner;
-}
-
-// Such an entry, channels [begin, end): every place is added up over the outer positions as if it were a channel, and
-// the places of a channel at the end. scratch: 2 * inner * (end - begin) zeros, which are zeros again afterwards.
-void add_short_rows(const TaylorView& v, int64_t begin, int64_t end, const TaylorSums& sums, double* scratch) {
-  const int64_t inner = v.slice.inner;
-  TaylorView each = v;
-  each.channels = v.channels * inner;
-  each.slice.inner = each.slice.a_channel = each.slice.g_channel = 1;
-  each.slice.by_row = false;
-  double* run = scratch - begin * inner;  // sums are indexed from channel 0
-  double* absolute = run + (end - begin) * inner;
-  taylor_gain_cpu(each, {0, 1, 0, v.slice.outer, 0, 1, begin * inner, end * inner, false},
-                  {nullptr, absolute, nullptr, run});
-  for (int64_t c = begin; c < end; ++c) {
-    double total = 0;
-    for (int64_t i = c * inner; i < (c + 1) * inner; ++i) {
-      total += run[i];
-      sums.absolute[c] += absolute[i];
-      run[i] = absolute[i] = 0;
-    }
-    sums.total[c] += total;
-    sums.squared[c] += total * total;
-  }
-}
 
 // Channels are shared out, and each worker adds up all entries in order: no partial sums, and the same sums for any
 // number of threads.
@@ -55,13 +24,8 @@ Tensor taylor_gain_params(std::vector<Tensor> params, std::vector<Tensor> grads,
   const int64_t grain = elements == 0 ? 1 : ceil_div(kElements * blocks, elements);
   torch::stable::parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * kBlock, last = std::min(end * kBlock, channels);
-    for (const TaylorTensors& t : entries) {
-      const TaylorSlice& s = t.view.slice;
-      if (has_short_rows(s))
-        add_short_rows(t.view, first, last, to, scratch.data() + 2 * longest * first);
-      else
-        taylor_gain_cpu(t.view, {0, 1, 0, s.outer, 0, s.inner, first, last, true}, to);
-    }
+    for (const TaylorTensors& t : entries)
+      taylor_gain_params_cpu(t.view.slice, channels, first, last, to, scratch.data() + 2 * longest * first);
   });
   return out;
 }

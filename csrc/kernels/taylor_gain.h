@@ -16,11 +16,6 @@ struct TaylorGainArgs {
   double* out;      // [3, channels], contiguous
 };
 
-// Where to add; each points at channel 0 of a row of sums.
-struct TaylorSums {
-  double *total, *absolute, *squared, *run;
-};
-
 namespace NS_TARGET {
 
 NS_HD void store_partial(const TaylorGainArgs& a, int64_t piece, int64_t c, int kind, double value) {

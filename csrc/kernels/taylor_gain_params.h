@@ -2,6 +2,7 @@
 // part of a sample.
 #pragma once
 
+#include "core/simd_level.h"
 #include "taylor_view.h"
 
 namespace netsculpt {
@@ -16,6 +17,14 @@ struct TaylorParamsArgs {
   bool accumulate;  // add to what out holds
 };
 static_assert(sizeof(TaylorParamsArgs) <= 4096, "the arguments of a CUDA kernel are limited to 4 KiB");
+
+// A consumer's [outer, channels, k, k] has too few adjacent places per channel to fill vectors: on the CPU every place
+// is added up over the outer positions as if it were a channel, which takes scratch.
+constexpr int64_t kShortRow = 32;
+
+inline bool has_short_rows(const TaylorSlice& s) {
+  return s.by_row && s.inner < kShortRow && s.outer > s.inner && s.a_channel == s.inner && s.g_channel == s.inner;
+}
 
 namespace NS_TARGET {
 
@@ -74,3 +83,10 @@ NS_HD void taylor_gain_params_body(const Team& team, const TaylorParamsArgs& arg
 
 }  // namespace NS_TARGET
 }  // namespace netsculpt
+
+// Adds channels [begin, end) of one entry of `channels` channels to the sums. `begin` is a multiple of 16. scratch:
+// 2 * inner * (end - begin) zeros where rows are short, which are zeros again afterwards.
+NS_DECLARE_CPU(void, taylor_gain_params_cpu,
+               (const TaylorSlice& s, int64_t channels, int64_t begin, int64_t end, const TaylorSums& sums,
+                double* scratch),
+               (s, channels, begin, end, sums, scratch))

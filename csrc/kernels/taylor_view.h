@@ -35,6 +35,11 @@ struct TaylorPlan {
 
 enum TaylorKind : int { kSigned, kAbsolute, kSquared, kRun, kTaylorKinds };  // kRun: the sum of a sample not yet closed
 
+// Where to add; each points at channel 0 of a row of sums.
+struct TaylorSums {
+  double *total, *absolute, *squared, *run;
+};
+
 NS_HD int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
 // Pieces of about `positions` positions; whole samples come in multiples of `group`.
