@@ -8,6 +8,8 @@ from netsculpt.reference.coupled_gram import coupled_gram
 from netsculpt.reference.eigh_extreme import eigh_extreme
 from netsculpt.reference.greedy_select import greedy_select
 from netsculpt.reference.lanczos_update import lanczos_update
+from netsculpt.reference.taylor_gain import taylor_gain
+from netsculpt.reference.taylor_gain_params import taylor_gain_params
 from netsculpt.reference.tridiagonal_extreme import tridiagonal_extreme
 from netsculpt.reference.weighted_gram import weighted_gram, weighted_gram__out
 from netsculpt.reference.weighted_normal import weighted_normal
@@ -15,10 +17,14 @@ from netsculpt.reference.weighted_normal import weighted_normal
 __all__ = [
     "coupled_gram",
     "eigh_extreme",
+__all__ = [
     "greedy_select",
     "lanczos_update",
+    "taylor_gain",
+    "taylor_gain_params",
     "tridiagonal_extreme",
     "weighted_gram",
     "weighted_gram__out",
     "weighted_normal",
+]
 ]
