@@ -1,0 +1,170 @@
+"""One trial: grow a narrow network in two rounds, prune a widened layer back, and train its controls."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from netsculpt.demo import pruning, splitting, surgery
+from netsculpt.demo.data import Digits
+from netsculpt.demo.network import build_network, count_macs, count_parameters, places, widths_of
+from netsculpt.demo.pruning import Imitation
+from netsculpt.demo.records import Pruning, Round, Rung, Settings, SplitUnit, Stage, Trial
+from netsculpt.demo.splitting import Split
+from netsculpt.demo.training import evaluate, train
+
+SEED, SPLIT_ONCE, GROWN_ONCE, SPLIT_TWICE = "narrow seed, trained", "after split 1", "trained on", "after split 2"
+GROWN, PRUNED, PRUNED_TUNED = "grown: trained on", "pruned: greedy + refit", "pruned and tuned"
+NARROW, RANDOM, SCRATCH = "seed never grown", "random splits", "grown widths from scratch"
+MAGNITUDE, MAGNITUDE_TUNED = "pruned: by magnitude", "by magnitude, tuned"
+MAGNITUDE_REFIT, MAGNITUDE_REFIT_TUNED = "pruned: by magnitude + refit", "by magnitude + refit, tuned"
+PRUNED_SCRATCH = "pruned widths from scratch"
+LADDER = (2.0, 1.0, 0.5, 0.25)  # multiples of the step at which prediction and measurement are compared
+
+
+class Story:
+    """Runs one trial and fills ``trial``; ``tick(stage)`` is called after every epoch."""
+
+    def __init__(self, settings: Settings, data: Digits, seed: int, tick: Callable[[str], None]) -> None:
+        self.settings, self.data, self.tick = settings, data, tick
+        self.trial = Trial(seed, settings.epochs)
+
+    def run(self) -> Trial:
+        """The story first, then its controls, so that both see the same seed network and the same widths."""
+        seed_net = build_network(self.settings.seed_widths, self.trial.seed)
+        cost = self._train(seed_net, "grown", self.settings.epochs[0])
+        self._stage(SEED, seed_net, cost)
+        grown, grown_cost = self._grow(seed_net, cost)
+        pruned = self._prune(grown, grown_cost)
+        self._controls(seed_net, cost, grown, pruned)
+        return self.trial
+
+    def _grow(self, seed_net: nn.Sequential, cost: int) -> tuple[nn.Sequential, int]:
+        net = copy.deepcopy(seed_net)
+        for name, trained, epochs in zip(
+            (SPLIT_ONCE, SPLIT_TWICE), (GROWN_ONCE, GROWN), self.settings.epochs[1:], strict=True
+        ):
+            measured = splitting.spectra(net, self.data.train)
+            plan = splitting.choose(measured, self._count(net), self.settings.step)
+            self.trial.rounds.append(self._compare(net, measured, plan))
+            splitting.apply(net, plan)
+            self._stage(name, net, cost)
+            cost += self._train(net, "grown", epochs)
+            self._stage(trained, net, cost)
+        return net, cost
+
+    def _compare(self, net: nn.Sequential, measured: list[splitting.Spectrum], plan: list[Split]) -> Round:
+        """Predicted against measured, before the network itself is touched."""
+
+        def change(splits: list[Split], scale: float = 1.0) -> float:
+            return splitting.measured_change(net, splits, self.data.train, scale)
+
+        total = sum(split.gain for split in plan)
+        units = [SplitUnit(s.name, s.unit, s.value, s.gain, change([s])) for s in plan]
+        ladder = [Rung(k * self.settings.step, k**2 * total, change(plan, k)) for k in LADDER]
+        return Round({s.name: s.values.tolist() for s in measured}, units, ladder, ladder[LADDER.index(1.0)])
+
+    def _prune(self, grown: nn.Sequential, cost: int) -> nn.Sequential:
+        """Prune the place that grew most back to its width in the seed, by greedy imitation and by magnitude."""
+        seed_widths = self.settings.seed_widths
+        added = [now - then for now, then in zip(widths_of(grown), seed_widths, strict=True)]
+        index = added.index(max(added))
+        seen = pruning.imitation(grown, index, self.data.train)
+        place = places(grown)[index]
+        magnitude = pruning.by_magnitude(place)
+        order, factors, _ = pruning.greedy(seen, seed_widths[index], "least_squares")
+        keep = len(order)  # fewer where some units only repeat others
+        curves = error_curves(seen, magnitude)
+        self.trial.pruning = Pruning(place.name, place.units, keep, order.tolist(), curves)
+
+        pruned, refitted, largest = (copy.deepcopy(grown) for _ in range(3))
+        kept, large = order.sort().values, magnitude[:keep].sort().values
+        as_they_are = torch.ones(keep, dtype=torch.float64)
+        pruning.prune(pruned, index, seen, kept, pruning.refit(seen, kept, factors[kept]))
+        pruning.prune(refitted, index, seen, large, pruning.refit(seen, large, as_they_are))
+        surgery.rearrange(places(largest)[index], large, as_they_are)
+        for name, tuned, net in (
+            (PRUNED, PRUNED_TUNED, pruned),
+            (MAGNITUDE_REFIT, MAGNITUDE_REFIT_TUNED, refitted),
+            (MAGNITUDE, MAGNITUDE_TUNED, largest),
+        ):
+            self._stage(name, net, cost)
+            self._stage(tuned, net, cost + self._train(net, tuned, self.settings.tuning_epochs))
+        return pruned
+
+    def _controls(self, seed_net: nn.Sequential, cost: int, grown: nn.Sequential, pruned: nn.Sequential) -> None:
+        narrow, random = copy.deepcopy(seed_net), copy.deepcopy(seed_net)
+        for name, net in ((NARROW, narrow), (RANDOM, random)):
+            spent = cost
+            self.trial.losses[name] = self.trial.losses["grown"][: self.settings.epochs[0]]
+            chance = torch.Generator().manual_seed(self.trial.seed)
+            for epochs in self.settings.epochs[1:]:
+                if net is random:
+                    splitting.apply(net, random_plan(net, self._count(net), self.settings.step, chance))
+                spent += self._train(net, name, epochs)
+            self._stage(name, net, spent)
+        total = sum(self.settings.epochs)
+        for name, model, epochs in (
+            (SCRATCH, grown, total),
+            (PRUNED_SCRATCH, pruned, total + self.settings.tuning_epochs),
+        ):
+            net = build_network(widths_of(model), self.trial.seed)
+            self._stage(name, net, self._train(net, name, epochs))
+
+    def _count(self, net: nn.Sequential) -> int:
+        return max(1, round(self.settings.share * sum(widths_of(net))))
+
+    def _train(self, net: nn.Sequential, name: str, epochs: int) -> int:
+        """Train, note the loss after every epoch under ``name``, and return what it cost in forward MACs."""
+        losses = self.trial.losses.setdefault(name, [])
+
+        def each_epoch(loss: float) -> None:
+            losses.append(loss)
+            self.tick(name)
+
+        train(net, self.data.train, epochs, self.settings.rate, self.trial.seed + len(losses), each_epoch)
+        return count_macs(net) * epochs * len(self.data.train.labels)
+
+    def _stage(self, name: str, net: nn.Sequential, training_macs: int) -> None:
+        loss = evaluate(net, self.data.train).loss
+        accuracy = evaluate(net, self.data.test).accuracy
+        sizes = widths_of(net), count_parameters(net), count_macs(net)
+        self.trial.stages.append(Stage(name, *sizes, loss, accuracy, training_macs))
+
+
+def random_plan(net: nn.Sequential, count: int, step: float, chance: torch.Generator) -> list[Split]:
+    """The control for ``splitting.choose``: units and directions drawn blindly, the same step."""
+    units = [(p, place, unit) for p, place in enumerate(places(net)) for unit in range(place.units)]
+    plan = []
+    for i in torch.randperm(len(units), generator=chance)[:count].tolist():
+        p, place, unit = units[i]
+        fan_in = place.producer.weight[0].numel() + (place.producer.bias is not None)
+        direction = torch.randn(fan_in, generator=chance, dtype=torch.float64)
+        plan.append(Split(p, place.name, unit, 0.0, step * direction / direction.norm(), 0.0))
+    return plan
+
+
+def error_curves(seen: Imitation, magnitude: Tensor) -> dict[str, list[float]]:
+    """Unexplained variance of the consumer's pre-activation after each kept unit, for every way of choosing."""
+    units = len(seen.gram)
+    chosen = {mode: pruning.greedy(seen, units, mode) for mode in pruning.MODES}
+    curves: dict[str, list[float]] = {mode: (errors / seen.energy).tolist() for mode, (_, _, errors) in chosen.items()}
+    curves["least squares + refit"] = _refitted(seen, chosen["least_squares"][0])
+    curves["magnitude"] = [_error_as_they_are(seen, magnitude[: k + 1]) for k in range(units)]
+    curves["magnitude + refit"] = _refitted(seen, magnitude)
+    return curves
+
+
+def _refitted(seen: Imitation, order: Tensor) -> list[float]:
+    errors = []
+    for kept in range(1, len(order) + 1):
+        units = order[:kept]
+        weight = pruning.refit(seen, units, torch.ones(kept, dtype=torch.float64))
+        errors.append(seen.error(pruning.embed(seen, units, weight)) / seen.energy)
+    return errors
+
+
+def _error_as_they_are(seen: Imitation, units: Tensor) -> float:
+    weight = seen.weight[:, seen.inputs_of(units)]
+    return seen.error(pruning.embed(seen, units, weight)) / seen.energy
