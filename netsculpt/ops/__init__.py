@@ -14,10 +14,8 @@ from netsculpt.ops.weighted_normal import weighted_normal
 __all__ = [
     "ExtremePairs",
     "LanczosStep",
-__all__ = [
     "Selection",
     "TaylorGain",
-]
     "TridiagonalPairs",
     "coupled_gram",
     "eigh_extreme",

@@ -17,7 +17,6 @@ from netsculpt.reference.weighted_normal import weighted_normal
 __all__ = [
     "coupled_gram",
     "eigh_extreme",
-__all__ = [
     "greedy_select",
     "lanczos_update",
     "taylor_gain",
@@ -26,5 +25,4 @@ __all__ = [
     "weighted_gram",
     "weighted_gram__out",
     "weighted_normal",
-]
 ]
