@@ -6,8 +6,8 @@ namespace {
 
 void run(const WeightedGramArgs& a) {
   const WeightedGramPlan plan = weighted_gram_plan(a);
-  const Scratch partial(plan.partial_bytes);
-  void* const chunks = plan.chunks > 1 ? partial.data() : nullptr;
+  const WorkerScratch partial(1, plan.partial_bytes);
+  void* const chunks = plan.chunks > 1 ? partial.of(0) : nullptr;
   for_items(plan.items, plan.scratch_bytes,
             [&](int64_t item, void* scratch) { weighted_gram_cpu(a, plan, item, scratch, chunks); });
   for_items(plan.pairs == 0 ? 0 : a.groups * a.units, 0,

@@ -24,7 +24,7 @@ struct WeightedGramArgs {
 struct WeightedGramPlan {
   int64_t pairs, group_tile, unit_tile, pair_tile, chunk_rows, chunks;
   int64_t items;
-  int64_t scratch_bytes;  // for each worker, 64-byte aligned
+  int64_t scratch_bytes;  // for each worker
   int64_t partial_bytes;  // sums of single chunks; 0 where one chunk covers all rows
 };
 

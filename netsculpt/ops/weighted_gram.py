@@ -30,7 +30,8 @@ def weighted_gram(x: Tensor, q: Tensor, out: Tensor | None = None, accumulate: b
         ShapeError: the shapes, dtypes or devices do not agree, or ``accumulate`` without ``out``.
         BackwardError: ``out`` is given and x, q or out requires a gradient.
 
-    Source: L. Wu, D. Wang, Q. Liu, "Splitting Steepest Descent for Growing Neural Architectures" (2019), the splitting matrix.
+    Source: L. Wu, D. Wang, Q. Liu, "Splitting Steepest Descent for Growing Neural Architectures" (2019), the
+    splitting matrix.
     """
     check_rows(x, q)
     if out is None:
@@ -54,6 +55,7 @@ def check_rows(x: Tensor, q: Tensor) -> None:
 
 
 def result_dtype(x: Tensor) -> torch.dtype:
+    """float32 for the half precisions too."""
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
