@@ -127,14 +127,9 @@ void add_columns(const T* q, int64_t units, const T* z, int64_t z_row, int64_t c
   const int64_t vectors = ceil_div(columns, kWidth<T>), step = panel_vectors(vectors);
   for (int64_t v = 0; v < vectors; v += step, z += step * kWidth<T>, sums += step * kWidth<T>) {
     switch (std::min(step, vectors - v)) {
-      case 1:
-        add_panel<1>(q, units, z, z_row, depth, sums, sum_row);
-        break;
-      case 2:
-        add_panel<2>(q, units, z, z_row, depth, sums, sum_row);
-        break;
-      default:
-        add_panel<3>(q, units, z, z_row, depth, sums, sum_row);
+      case 1: add_panel<1>(q, units, z, z_row, depth, sums, sum_row); break;
+      case 2: add_panel<2>(q, units, z, z_row, depth, sums, sum_row); break;
+      default: add_panel<3>(q, units, z, z_row, depth, sums, sum_row);
     }
   }
 }

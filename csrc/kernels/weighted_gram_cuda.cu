@@ -85,8 +85,7 @@ cudaError_t weighted_gram_launch(const WeightedGramArgs& a, const WeightedGramGr
   if (grid.tiles > INT32_MAX) return cudaErrorInvalidConfiguration;
   const bool wide = a.out_dtype == Dtype::kFloat64;
   switch (a.dtype) {
-    case Dtype::kFloat64:
-      return launch<double, double>(a, grid, partial, stream);
+    case Dtype::kFloat64: return launch<double, double>(a, grid, partial, stream);
     case Dtype::kFloat32:
       return wide ? launch<float, double>(a, grid, partial, stream) : launch<float, float>(a, grid, partial, stream);
     case Dtype::kBFloat16:

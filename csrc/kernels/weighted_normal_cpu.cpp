@@ -124,12 +124,9 @@ template <int kUnitVecs, class T>
 void weigh_panel(int64_t col_vecs, const T* x, int64_t x_panel_size, int64_t width, const T* v, const T* q,
                  int64_t q_row, int64_t rows, T* y, int64_t y_row, const Ahead& ahead) {
   switch (col_vecs) {
-    case 1:
-      return weigh_panel<kUnitVecs, 1>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
-    case 2:
-      return weigh_panel<kUnitVecs, 2>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
-    default:
-      return weigh_panel<kUnitVecs, 3>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
+    case 1: return weigh_panel<kUnitVecs, 1>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
+    case 2: return weigh_panel<kUnitVecs, 2>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
+    default: return weigh_panel<kUnitVecs, 3>(x, x_panel_size, width, v, q, q_row, rows, y, y_row, ahead);
   }
 }
 
@@ -139,14 +136,9 @@ void weigh(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, const T*
   const int64_t size = plan.row_tile * plan.x_panel, vecs = plan.x_panel / kWidth<T>;
   for (int64_t i = 0; i < unit_panels(plan); ++i, v += plan.panel_size, q += plan.unit_panel, y += plan.unit_panel) {
     switch (plan.unit_panel / kWidth<T>) {
-      case 1:
-        weigh_panel<1>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
-        break;
-      case 2:
-        weigh_panel<2>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
-        break;
-      default:
-        weigh_panel<3>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
+      case 1: weigh_panel<1>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead); break;
+      case 2: weigh_panel<2>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead); break;
+      default: weigh_panel<3>(vecs, x, size, a.width, v, q, q_row, rows, y, y_row, ahead);
     }
     ahead.rows = 0;  // once is enough
   }
@@ -170,14 +162,9 @@ void add(const WeightedNormalArgs& a, const WeightedNormalPlan& plan, const T* y
          const T* x, int64_t rows, T* out) {
   for (int64_t c = 0; c < a.width; c += plan.x_panel, x += plan.row_tile * plan.x_panel, out += plan.x_panel) {
     switch (ceil_div(std::min(plan.x_panel, a.width - c), kWidth<T>)) {
-      case 1:
-        add_panel<1>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row);
-        break;
-      case 2:
-        add_panel<2>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row);
-        break;
-      default:
-        add_panel<3>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row);
+      case 1: add_panel<1>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row); break;
+      case 2: add_panel<2>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row); break;
+      default: add_panel<3>(y, y_row, units, x, plan.x_panel, rows, out, plan.out_row);
     }
   }
 }

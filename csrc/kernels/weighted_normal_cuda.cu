@@ -98,14 +98,10 @@ cudaError_t weighted_normal_launch(const WeightedNormalArgs& a, const WeightedNo
   if (grid.tiles == 0 || a.width == 0) return cudaSuccess;
   if (grid.tiles > INT32_MAX) return cudaErrorInvalidConfiguration;
   switch (a.dtype) {
-    case Dtype::kFloat64:
-      return launch<double>(a, grid, partial, stream);
-    case Dtype::kFloat32:
-      return launch<float>(a, grid, partial, stream);
-    case Dtype::kBFloat16:
-      return launch<BFloat16>(a, grid, partial, stream);
-    default:
-      return launch<Float16>(a, grid, partial, stream);
+    case Dtype::kFloat64: return launch<double>(a, grid, partial, stream);
+    case Dtype::kFloat32: return launch<float>(a, grid, partial, stream);
+    case Dtype::kBFloat16: return launch<BFloat16>(a, grid, partial, stream);
+    default: return launch<Float16>(a, grid, partial, stream);
   }
 }
 
