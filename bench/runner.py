@@ -76,7 +76,7 @@ def one_line(error: BaseException) -> str:
 def measure(case: Case, roofline: Roofline, min_time: float) -> Row:
     """Check, then time; a wrong answer has no speed, and an alternative that fails only loses its column."""
     row = Row(case.op, case.name, case.target, case.bytes, case.flops)
-    torch._dynamo.reset()  # else the shapes of earlier cases make torch.compile generalise, which is slower
+    torch.compiler.reset()  # else the shapes of earlier cases make torch.compile generalise, which is slower
     try:
         case.check()
         ours = Contender(case.run, roofline.threads)

@@ -3,6 +3,7 @@
 Either way the ops are ``torch.ops.netsculpt.*`` with the same schemas, so nothing above this file knows which.
 """
 
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +26,9 @@ def _overloads() -> dict[str, Callable[..., object]]:
 
 def _schema(fn: Callable[..., object]) -> str:
     mutated = ("out",) if "out" in fn.__annotations__ else ()
-    # infer_schema makes every int symbolic; the compiled schemas take plain ones.
     inferred = torch.library.infer_schema(fn, mutates_args=mutated)
-    return inferred.replace("SymInt", "int")
+    # It makes every int symbolic and numbers aliases by argument; the compiled schemas are plain and have one at most.
+    return re.sub(r"\(a\d+!\)", "(a!)", inferred.replace("SymInt", "int"))
 
 
 def _implement_with_reference(keys: tuple[str, ...], define: bool) -> None:
