@@ -106,7 +106,8 @@ def check_kernels(home: Path) -> None:
     if spilling:
         names = ", ".join(sorted(set(readable([usage.kernel for usage in spilling]))))
         raise SystemExit(f"registers spill to memory in {names}: give the kernel less to keep, or fewer threads")
-    print(f"{len(usages)} kernels in {len(sources)} files, compiled for sm_{', sm_'.join(ARCHITECTURES)}: no spills")
+    kernels = len({usage.kernel for usage in usages})
+    print(f"{kernels} kernels in {len(sources)} files, each for sm_{' and sm_'.join(ARCHITECTURES)}: no spills")
 
 
 def check_library(home: Path) -> None:
