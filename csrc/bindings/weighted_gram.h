@@ -2,34 +2,14 @@
 
 #include "../kernels/weighted_gram.h"
 #include "common.h"
+#include "weighted_rows.h"
 
 namespace netsculpt {
 
-// Checks x [n,d] or [n,g,d] and q [n,m] or [n,g,m]; the result is described but not yet known.
+// The result is described but not yet known.
 inline WeightedGramArgs weighted_gram_args(const Tensor& x, const Tensor& q) {
-  const char* op = "weighted_gram";
-  const Dtype dtype = dtype_of(x, op, "x");
-  check(dtype_of(q, op, "q") == dtype, op, ": x and q must have one dtype");
-  const int64_t dim = x.dim();
-  check(dim == 2 || dim == 3, op, ": x must be [n, d] or [n, g, d]");
-  check(q.dim() == dim && q.size(0) == x.size(0) && (dim == 2 || q.size(1) == x.size(1)), op,
-        ": q must have x's rows and groups");
-  check(q.get_device_index() == x.get_device_index(), op, ": x and q must be on one device");
-  const bool grouped = dim == 3;
   WeightedGramArgs a{};
-  a.x = x.data_ptr();
-  a.q = q.data_ptr();
-  a.rows = x.size(0);
-  a.groups = grouped ? x.size(1) : 1;
-  a.units = q.size(dim - 1);
-  a.width = x.size(dim - 1);
-  a.x_row = x.stride(0);
-  a.x_group = grouped ? x.stride(1) : 0;
-  a.x_col = x.stride(dim - 1);
-  a.q_row = q.stride(0);
-  a.q_group = grouped ? q.stride(1) : 0;
-  a.q_col = q.stride(dim - 1);
-  a.dtype = dtype;
+  set_rows(&a, "weighted_gram", x, q);
   return a;
 }
 

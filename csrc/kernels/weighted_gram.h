@@ -4,19 +4,14 @@
 #include "core/dtype.h"
 #include "core/simd_level.h"
 #include "core/team.h"
+#include "weighted_rows.h"
 
 namespace netsculpt {
 
-// Sizes: rows n, groups g, units m per group, width d. Strides are in elements.
-struct WeightedGramArgs {
-  const void* x;  // [rows, groups, width], any strides
-  const void* q;  // [rows, groups, units], any strides, of x's type
-  void* out;      // [groups, units, width, width], contiguous, float32 or float64
-  int64_t rows, groups, units, width;
-  int64_t x_row, x_group, x_col;
-  int64_t q_row, q_group, q_col;
+struct WeightedGramArgs : WeightedRows {
+  void* out;        // [groups, units, width, width], contiguous, float32 or float64
   bool accumulate;  // add to out, which holds symmetric matrices
-  Dtype dtype, out_dtype;
+  Dtype out_dtype;
 };
 
 // How the CPU op cuts its work. It depends on the sizes only, never on the number of threads, and so do

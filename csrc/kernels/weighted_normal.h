@@ -4,20 +4,15 @@
 #include "core/dtype.h"
 #include "core/simd_level.h"
 #include "core/team.h"
+#include "weighted_rows.h"
 
 namespace netsculpt {
 
-// Sizes: rows n, groups g, units m per group, width d. Strides are in elements.
-struct WeightedNormalArgs {
-  const void* x;  // [rows, groups, width], any strides
-  const void* q;  // [rows, groups, units], any strides, of x's type
+struct WeightedNormalArgs : WeightedRows {
   const void* v;  // [groups, units, width], any strides, of x's type or the result's
   void* out;      // [groups, units, width], contiguous, float32, or float64 for float64 x
-  int64_t rows, groups, units, width;
-  int64_t x_row, x_group, x_col;
-  int64_t q_row, q_group, q_col;
   int64_t v_group, v_unit, v_col;
-  Dtype dtype, v_dtype;
+  Dtype v_dtype;
 };
 
 // How the CPU op cuts its work. It depends on the sizes only, never on the number of threads, and so do
