@@ -10,6 +10,7 @@ from netsculpt import ops, reference
 
 SIZES = ((64, 27), (256, 64), (64, 144), (64, 288), (64, 576))
 TOL = 1e-5
+LOBPCG_UP_TO = 144  # beyond, one call takes many seconds: hundreds of times longer, and no news
 
 
 def cases(device: str) -> list[Case]:
@@ -38,7 +39,7 @@ SPECTRA: dict[str, Callable[[int, int], torch.Tensor]] = {"random": _random, "sp
 
 def _case(m: int, d: int, spectrum: str, s: torch.Tensor) -> Case:
     alternatives = {"torch.linalg.eigh": partial(torch.linalg.eigh, s)}
-    if d > 2 * 3:
+    if d <= LOBPCG_UP_TO:
         alternatives["torch.lobpcg, both ends"] = partial(_lobpcg, s)
     if s.device.type == "cpu":
         alternatives["scipy eigh, subset_by_index"] = partial(_scipy, s)

@@ -51,7 +51,40 @@ NS_HD void subtract(const Team& team, double c, const T* q, T* x, int64_t d) {
   for (int64_t i = team.rank(); i < d; i += team.size()) x[i] -= weight * q[i];
 }
 
-// Unit m: alpha, beta and the next basis vector, orthogonal to all before it by modified Gram-Schmidt, newest first.
+// x -= Q' (Q x) for kRows basis vectors at once: x is then loaded once for all of them.
+template <int kRows, class T>
+NS_HD void remove_rows(const T* NS_RESTRICT q, int64_t row, T* NS_RESTRICT x, int64_t d) {
+  constexpr int kChains = 16;  // partial sums, so that the compiler can use vectors
+  T sums[kRows][kChains] = {}, total[kRows] = {};
+  int64_t i = 0;
+  for (; i + kChains <= d; i += kChains)
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kChains; ++c) sums[r][c] += q[r * row + i + c] * x[i + c];
+  for (; i < d; ++i)
+    for (int r = 0; r < kRows; ++r) total[r] += q[r * row + i] * x[i];
+  for (int r = 0; r < kRows; ++r)
+    for (int c = 0; c < kChains; ++c) total[r] += sums[r][c];
+  for (i = 0; i < d; ++i) {
+    T part = T(0);
+    for (int r = 0; r < kRows; ++r) part += total[r] * q[r * row + i];
+    x[i] -= part;
+  }
+}
+
+// Makes x orthogonal to all basis vectors, once: what rounding leaves is for the caller to judge.
+template <class T>
+NS_HD void remove_basis(const SerialTeam&, const T* basis, int64_t row, int64_t steps, T* x, int64_t d) {
+  int64_t b = 0;
+  for (; b + 4 <= steps; b += 4) remove_rows<4>(basis + b * row, row, x, d);
+  for (; b < steps; ++b) remove_rows<1>(basis + b * row, row, x, d);
+}
+
+template <class T, class Team>
+NS_HD void remove_basis(const Team& team, const T* basis, int64_t row, int64_t steps, T* x, int64_t d) {
+  for (int64_t b = 0; b < steps; ++b) subtract(team, inner(team, basis + b * row, x, d), basis + b * row, x, d);
+}
+
+// Unit m: alpha, beta and the next basis vector, orthogonal to all before it by Gram-Schmidt.
 template <class T, class Team>
 NS_HD void lanczos_update_body(const Team& team, const LanczosUpdateArgs& a, int64_t m) {
   const int64_t d = a.size;
@@ -70,10 +103,7 @@ NS_HD void lanczos_update_body(const Team& team, const LanczosUpdateArgs& a, int
   double norm = sqrt(inner(team, next, next, d));
   for (int repeat = 0; repeat < 3; ++repeat) {
     const double was = norm;
-    for (int64_t b = a.steps - 1; b >= 0; --b) {
-      const T* q = basis + b * a.row_stride;
-      subtract(team, inner(team, q, next, d), q, next, d);
-    }
+    remove_basis(team, basis, a.row_stride, a.steps, next, d);
     norm = sqrt(inner(team, next, next, d));
     if (norm > 0.7 * was) break;  // hardly anything was removed: orthogonal to rounding (Daniel et al. 1976)
   }
