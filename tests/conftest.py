@@ -20,3 +20,10 @@ def device(request: pytest.FixtureRequest) -> str:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device: CUDA cases run where torch.cuda.is_available()")
     return str(request.param)
+
+
+@pytest.fixture
+def gpu() -> str:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device: CUDA cases run where torch.cuda.is_available()")
+    return "cuda"

@@ -56,6 +56,11 @@ inline ScalarType scalar_type_of(Dtype dtype) {
   }
 }
 
+// A pointer of another device would only fail once a kernel follows it.
+inline void check_device(const Tensor& t, const Tensor& like, const char* op, const char* argument) {
+  check(t.is_cpu() ? like.is_cpu() : t.device() == like.device(), op, ": ", argument, " must be on the same device");
+}
+
 // A new tensor on the device of `like`.
 inline Tensor new_tensor(const Tensor& like, std::vector<int64_t> sizes, ScalarType dtype) {
   return torch::stable::new_empty(like, sizes, dtype);

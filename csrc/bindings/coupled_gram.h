@@ -10,6 +10,7 @@ inline CoupledGramArgs coupled_gram_args(const Tensor& cov, const Tensor& weight
   const char* op = "coupled_gram";
   const Dtype dtype = full_dtype_of(cov, op, "cov");
   check(full_dtype_of(weights, op, "weights") == dtype, op, ": cov and weights must have one dtype");
+  check_device(weights, cov, op, "weights");
   check(cov.dim() == 2 && cov.size(0) == cov.size(1), op, ": cov must be square");
   check(weights.dim() == 2 && weights.size(0) == cov.size(0) && weights.size(1) == cov.size(0), op,
         ": weights must have the shape of cov");

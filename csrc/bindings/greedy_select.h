@@ -46,6 +46,7 @@ inline Tensor greedy_doubles(const std::optional<Tensor>& t, const Tensor& like,
   for (size_t d = 0; same && d < sizes.size(); ++d) same = t->size(d) == sizes[d];
   check(same, kGreedySelect, ": ", name, " does not have the shape that gram asks for");
   full_dtype_of(*t, kGreedySelect, name);
+  check_device(*t, like, kGreedySelect, name);
   return torch::stable::contiguous(torch::stable::to(*t, ScalarType::Double));
 }
 
@@ -61,6 +62,7 @@ inline GreedySelectCall greedy_select_call(const Tensor& gram_in, const std::opt
   check(!lengths ||
             (lengths->scalar_type() == ScalarType::Long && lengths->dim() == 1 && lengths->size(0) == gram_in.size(0)),
         kGreedySelect, ": lengths must be [B] of int64");
+  if (lengths) check_device(*lengths, gram_in, kGreedySelect, "lengths");
   const int64_t batch = gram_in.size(0), units = gram_in.size(1), k = options.k;
   GreedySelectCall c;
   c.gram = rows_contiguous(gram_in);

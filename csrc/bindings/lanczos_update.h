@@ -15,6 +15,7 @@ inline LanczosUpdateCall lanczos_update_call(const Tensor& basis_in, const Tenso
   const char* op = "lanczos_update";
   const Dtype dtype = full_dtype_of(basis_in, op, "basis");
   check(full_dtype_of(r_in, op, "r") == dtype, op, ": basis and r must have one dtype");
+  check_device(basis_in, r_in, op, "basis");
   check(basis_in.dim() == 3 && basis_in.size(1) >= 1, op, ": basis must be [m, k, d] with k >= 1");
   const int64_t m = basis_in.size(0), k = basis_in.size(1), d = basis_in.size(2);
   check(r_in.dim() == 2 && r_in.size(0) == m && r_in.size(1) == d, op, ": r must be [m, d]");

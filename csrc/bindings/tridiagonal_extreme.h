@@ -15,6 +15,7 @@ inline TridiagonalExtremeCall tridiagonal_extreme_call(const Tensor& alpha_in, c
   const char* op = "tridiagonal_extreme";
   const Dtype dtype = full_dtype_of(alpha_in, op, "alpha");
   check(full_dtype_of(beta_in, op, "beta") == dtype, op, ": alpha and beta must have one dtype");
+  check_device(beta_in, alpha_in, op, "beta");
   check(alpha_in.dim() == 2 && alpha_in.size(1) >= 1, op, ": alpha must be [m, k] with k >= 1");
   const int64_t m = alpha_in.size(0), k = alpha_in.size(1);
   check(beta_in.dim() == 2 && beta_in.size(0) == m && beta_in.size(1) == k - 1, op, ": beta must be [m, k - 1]");

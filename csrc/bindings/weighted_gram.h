@@ -36,7 +36,7 @@ inline void use_gram(const Tensor& x, const Tensor& out, bool accumulate, Weight
             out.size(dim - 2) == a->units && (dim == 2 || out.size(0) == a->groups),
         op, ": out must be [m, d, d] or [g, m, d, d]");
   check(out.is_contiguous(), op, ": out must be contiguous");
-  check(out.get_device_index() == x.get_device_index(), op, ": x and out must be on one device");
+  check_device(out, x, op, "out");
   set_out(a, out, accumulate);
   check(a->dtype != Dtype::kFloat64 || a->out_dtype == Dtype::kFloat64, op, ": out must be float64 for float64 x");
 }

@@ -19,7 +19,7 @@ inline WeightedNormalArgs weighted_normal_args(const Tensor& x, const Tensor& q,
   check(
       v.dim() == dim && v.size(dim - 1) == a.width && v.size(dim - 2) == a.units && (!grouped || v.size(0) == a.groups),
       op, ": v must be [m, d] or [g, m, d]");
-  check(v.get_device_index() == x.get_device_index(), op, ": x, q and v must be on one device");
+  check_device(v, x, op, "v");
   a.v = v.data_ptr();
   a.v_group = grouped ? v.stride(0) : 0;
   a.v_unit = v.stride(dim - 2);

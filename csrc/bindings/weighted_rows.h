@@ -14,7 +14,7 @@ inline void set_rows(WeightedRows* rows, const char* op, const Tensor& x, const 
   check(dim == 2 || dim == 3, op, ": x must be [n, d] or [n, g, d]");
   check(q.dim() == dim && q.size(0) == x.size(0) && (!grouped || q.size(1) == x.size(1)), op,
         ": q must have x's rows and groups");
-  check(q.get_device_index() == x.get_device_index(), op, ": x and q must be on one device");
+  check_device(q, x, op, "q");
   *rows = {x.data_ptr(),
            q.data_ptr(),
            x.size(0),

@@ -23,9 +23,13 @@ void coupled_gram_row(const CoupledGramArgs& a, int64_t i, double* NS_RESTRICT r
       const T* NS_RESTRICT weights = static_cast<const T*>(a.weights) + r * a.weights_stride + c0;
       for (int64_t c = 0; c < count; ++c) sums[c] += static_cast<double>(cov[c]) * static_cast<double>(weights[c]);
     }
-    for (int64_t c = 0, j = c0 / a.places, q = c0 % a.places; c < count; ++c) {
-      row[j] += sums[c];
-      if (++q == a.places) q = 0, ++j;
+    int64_t j = c0 / a.places, q = c0 % a.places;
+    double total = 0;  // of one unit's places: a chunk of columns may begin and end inside a unit
+    for (int64_t c = 0; c < count; ++c) {
+      total += sums[c];
+      if (++q < a.places && c + 1 < count) continue;
+      row[j++] += total;
+      total = 0, q = 0;
     }
   }
   T* out = static_cast<T*>(a.out);

@@ -56,6 +56,7 @@ cudaError_t eigh_extreme_launch(const EighExtremeArgs& a, int64_t begin, int64_t
 }
 
 cudaError_t eigh_extreme_status(const EighExtremeArgs& a, int32_t* host, cudaStream_t stream) {
+  if (a.count == 0) return cudaSuccess;
   const size_t bytes = static_cast<size_t>(a.count) * sizeof(int32_t);
   const cudaError_t error = cudaMemcpyAsync(host, a.status, bytes, cudaMemcpyDeviceToHost, stream);
   return error == cudaSuccess ? cudaStreamSynchronize(stream) : error;

@@ -107,8 +107,8 @@ NS_HD void lanczos_update_body(const Team& team, const LanczosUpdateArgs& a, int
     norm = sqrt(inner(team, next, next, d));
     if (norm > 0.7 * was) break;  // hardly anything was removed: orthogonal to rounding (Daniel et al. 1976)
   }
-  // Nothing but rounding is left: the basis spans an invariant subspace, and there is no next vector.
-  const bool exhausted = !(norm > 8 * static_cast<double>(kEpsilon<T>) * start);
+  // Nothing but rounding is left: the basis spans an invariant subspace, and there is no next vector. NaN is not that.
+  const bool exhausted = norm <= 8 * static_cast<double>(kEpsilon<T>) * start;
   const double shrink = exhausted ? 0.0 : 1.0 / norm;
   for (int64_t i = team.rank(); i < d; i += team.size())
     next[i] = static_cast<T>(shrink * static_cast<double>(next[i]));

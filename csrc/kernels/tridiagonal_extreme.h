@@ -139,22 +139,24 @@ NS_HD void inverse_iteration(const A* alpha, const A* beta, int64_t k, T value, 
   }
 }
 
-// One power of two that brings a magnitude near one; one for zero.
+// One power of two that brings a magnitude near one; one for zero, and NaN for NaN.
 NS_HD double unit_scale(double magnitude) {
+  if (magnitude != magnitude) return magnitude;
   if (!(magnitude > 0)) return 1.0;
   const int exponent = ilogb(magnitude);
   return ldexp(1.0, exponent > 1000 ? -1000 : exponent < -1000 ? 1000 : -exponent);
 }
 
-// The largest |entry| of a tridiagonal matrix of numbers.
+// The largest |entry| of a tridiagonal matrix of numbers; NaN where one is NaN or infinite.
 template <class T>
 NS_HD double largest_entry(const T* alpha, const T* beta, int64_t k) {
-  double biggest = 0;
+  double biggest = 0, poison = 0;  // zero times an infinity or a NaN is a NaN
   for (int64_t i = 0; i < k; ++i) {
-    biggest = larger(biggest, static_cast<double>(absolute(alpha[i])));
-    if (i + 1 < k) biggest = larger(biggest, static_cast<double>(absolute(beta[i])));
+    const double diagonal = static_cast<double>(alpha[i]), after = i + 1 < k ? static_cast<double>(beta[i]) : 0.0;
+    biggest = larger(biggest, larger(absolute(diagonal), absolute(after)));
+    poison += 0.0 * diagonal + 0.0 * after;
   }
-  return biggest;
+  return biggest + poison;
 }
 
 // Both eigenpairs of one matrix; a rank finds the eigenvector of one end. Scratch is [8, k].

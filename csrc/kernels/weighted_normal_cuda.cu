@@ -51,11 +51,12 @@ cudaError_t launch_chunks(const WeightedNormalArgs& a, const WeightedNormalGrid&
   using T = typename ComputeType<S>::type;
   int64_t slabs = (a.width + kCols - 1) / kCols;
   if (NS_TARGET::normal_scratch<T, kCols>(slabs) * int64_t{sizeof(T)} > kMostShared) slabs = 1;
-  const int bytes = static_cast<int>(NS_TARGET::normal_scratch<T, kCols>(slabs) * sizeof(T));
-  if (bytes > kPlainShared) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(weighted_normal_kernel<S, kCols>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    if (error != cudaSuccess) return error;
+  int bytes = static_cast<int>(NS_TARGET::normal_scratch<T, kCols>(slabs) * sizeof(T));
+  if (bytes > kPlainShared && cudaFuncSetAttribute(weighted_normal_kernel<S, kCols>,
+                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) {
+    cudaGetLastError();  // a GPU with less shared memory: forget the refusal, and read x twice
+    slabs = 1;
+    bytes = static_cast<int>(NS_TARGET::normal_scratch<T, kCols>(slabs) * sizeof(T));
   }
   const dim3 blocks(static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.chunks));
   weighted_normal_kernel<S, kCols><<<blocks, kThreads, bytes, stream>>>(a, grid, slabs, static_cast<T*>(partial));

@@ -26,6 +26,7 @@ def tridiagonal_extreme(alpha: Tensor, beta: Tensor) -> TridiagonalPairs:
     Returns:
         values: [m, 2], lowest and highest, in the units of ``alpha``.
         vectors: [m, 2, k], unit rows of arbitrary sign.
+        A matrix with a NaN or infinite entry gets NaN for both.
 
     Raises:
         ShapeError: the shapes or dtypes do not fit together.

@@ -9,6 +9,6 @@ def lanczos_update(basis: Tensor, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     for _ in range(3):
         rest = rest - torch.einsum("mkd,mk->md", q, torch.einsum("mkd,md->mk", q, rest))
     beta = rest.norm(dim=1)
-    beta = torch.where(beta > 8 * torch.finfo(r.dtype).eps * start, beta, 0)
-    following = torch.where(beta[:, None] > 0, rest / beta[:, None], 0)
+    beta = torch.where(beta <= 8 * torch.finfo(r.dtype).eps * start, 0, beta)
+    following = torch.where(beta[:, None] == 0, 0, rest / beta[:, None])
     return alpha.to(r.dtype), beta.to(r.dtype), following.to(r.dtype)

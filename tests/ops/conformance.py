@@ -54,6 +54,14 @@ class OpConformance:
         with pytest.raises(BackwardError, match="has no backward"):
             floating[0].sum().backward()
 
+    def test_refuses_a_tensor_of_another_device(self, gpu: str) -> None:
+        leaves, spec = pytree.tree_flatten(self.samples(gpu)[0])
+        places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
+        for place in places if len(places) > 1 else []:
+            mixed = [leaf.cpu() if i == place else leaf for i, leaf in enumerate(leaves)]
+            with pytest.raises(RuntimeError, match="device"):
+                self.packet(*pytree.tree_unflatten(mixed, spec))
+
     def test_docstring_is_complete(self) -> None:
         text = inspect.getdoc(type(self).op) or ""
         for part in ("Args:", "Returns:", "Raises:", "Source:"):

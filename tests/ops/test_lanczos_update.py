@@ -58,6 +58,14 @@ def test_an_exhausted_unit_gets_zero(dtype: torch.dtype, device: str) -> None:
     torch.testing.assert_close(alpha[0].cpu(), torch.tensor(2.0, dtype=dtype))
 
 
+def test_nan_is_not_taken_for_exhaustion(device: str) -> None:
+    basis, r = (t.to(device) for t in sample(2, 3, 9, torch.float64))
+    r[1, 4] = torch.nan
+    alpha, beta, following = lanczos_update(basis, r)
+    assert bool(beta[1].isnan()) and bool(alpha[1].isnan()) and bool(following[1].isnan().all())
+    assert bool(beta[0] > 0) and bool(following[0].isfinite().all())
+
+
 def test_a_whole_run_finds_the_extreme_eigenvalues(device: str) -> None:
     m, d, steps = 6, 40, 40
     a = torch.randn(m, d, d, dtype=torch.float64, device=device)

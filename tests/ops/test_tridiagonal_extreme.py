@@ -73,6 +73,18 @@ def test_hard_spectra(alpha: list[float], beta: list[float], dtype: torch.dtype,
     assert_right(torch.tensor([alpha], dtype=dtype, device=device), torch.tensor([beta], dtype=dtype, device=device))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_a_poisoned_matrix_gets_nan_and_its_neighbours_do_not(poison: float, dtype: torch.dtype, device: str) -> None:
+    alpha, beta = (t.to(device) for t in sample(5, 6, dtype))
+    expected = tridiagonal_extreme(alpha, beta)
+    for poisoned in ((alpha.clone(), beta), (alpha, beta.clone())):
+        poisoned[0 if poisoned[1] is beta else 1][3, 4] = poison
+        for got, clean in zip(tridiagonal_extreme(*poisoned), expected, strict=True):
+            assert bool(got[3].isnan().all())
+            assert torch.equal(got[[0, 1, 2, 4]], clean[[0, 1, 2, 4]])
+
+
 def test_strides_make_no_difference() -> None:
     alpha, beta = sample(6, 9, torch.float64)
     wide = torch.zeros(6, 20, dtype=torch.float64)
