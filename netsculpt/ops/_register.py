@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from netsculpt import _library  # noqa: F401  (loading it defines the ops)
-from netsculpt.errors import BackwardError, ShapeError
+from netsculpt.errors import ArgumentError, BackwardError, ShapeError
 
 
 def register(op: str, fake: Callable[..., object], mutates: bool = False) -> None:
@@ -23,6 +23,12 @@ def register(op: str, fake: Callable[..., object], mutates: bool = False) -> Non
         raise BackwardError(f"{op} has no backward: call it under torch.no_grad() or on detached tensors")
 
     torch.library.register_autograd(name, backward, setup_context=lambda ctx, inputs, output: None)
+
+
+def require_value(ok: bool, sentence: str) -> None:
+    """What shapes, dtypes and devices cannot say: a value that makes no sense."""
+    if not ok:
+        raise ArgumentError(sentence)
 
 
 def require(ok: bool, sentence: str) -> None:

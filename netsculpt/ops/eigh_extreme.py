@@ -4,8 +4,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from netsculpt.errors import ArgumentError
-from netsculpt.ops._register import register, require, shape
+from netsculpt.ops._register import register, require, require_value, shape
 
 DEFAULT_TOL = {torch.float32: 1e-5, torch.float64: 1e-10}
 
@@ -50,12 +49,10 @@ def eigh_extreme(
     require(s.dim() == 3 and s.shape[1] == s.shape[2], f"s must be [m, d, d], not {shape(s)}")
     require(s.shape[1] >= 1, f"s must have d ≥ 1, not {shape(s)}")
     require(s.dtype in DEFAULT_TOL, f"s must be float32 or float64, not {s.dtype}")
-    if which not in ("both", "lowest", "highest"):
-        raise ArgumentError(f"which must be both, lowest or highest, not {which!r}")
+    require_value(which in ("both", "lowest", "highest"), f"which must be both, lowest or highest, not {which!r}")
     tol = DEFAULT_TOL[s.dtype] if tol is None else tol
     floor = reachable_tol(s.dtype, s.shape[1])
-    if not tol >= floor:
-        raise ArgumentError(f"tol must be at least {floor:.1e} for {s.dtype} and d = {s.shape[1]}, not {tol}")
+    require_value(tol >= floor, f"tol must be at least {floor:.1e} for {s.dtype} and d = {s.shape[1]}, not {tol}")
     return ExtremePairs(*torch.ops.netsculpt.eigh_extreme(s, which, tol))
 
 

@@ -3,7 +3,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from netsculpt.ops._register import register, require, shape
+from netsculpt.ops._register import register, require, require_value, shape
 
 Mode = Literal["uniform", "line_search", "least_squares"]
 
@@ -62,7 +62,8 @@ def greedy_select(
             value is repeated: ``‖Y‖²`` where nothing was chosen.
 
     Raises:
-        ShapeError: an argument has the wrong shape, dtype or device, or arguments contradict each other.
+        ShapeError: an argument has the wrong shape, dtype or device.
+        ArgumentError: a value is out of range, or arguments contradict each other.
         RuntimeError: a value of one problem cannot be worked with; the sentence names the problem.
 
     Source: M. Ye et al., "Good Subnetworks Provably Exist" (2020), fixed step; M. Ye, L. Wu, Q. Liu, "Greedy
@@ -71,12 +72,12 @@ def greedy_select(
     """
     require(gram.dim() in (2, 3) and gram.shape[-1] == gram.shape[-2], f"gram must be [B, N, N], not {shape(gram)}")
     require(gram.dtype in (torch.float32, torch.float64), f"gram must be float32 or float64, not {gram.dtype}")
-    require(mode in get_args(Mode), f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")
-    require(k >= 0, f"k must be at least 0, not {k}")
-    require(ridge >= 0 and tolerance >= 0, f"ridge and tolerance must be at least 0, not {ridge} and {tolerance}")
-    require(ridge == 0 or mode == "least_squares", f"ridge is for mode least_squares, not {mode}")
-    require(not (repeats and mode == "least_squares"), "repeats must be False or None with mode least_squares")
-    require((target is None) == (target_energy is None), "target and target_energy must be given together")
+    require_value(mode in get_args(Mode), f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}")
+    require_value(k >= 0, f"k must be at least 0, not {k}")
+    require_value(ridge >= 0 and tolerance >= 0, f"ridge and tolerance must be at least 0, not {ridge} and {tolerance}")
+    require_value(ridge == 0 or mode == "least_squares", f"ridge is for mode least_squares, not {mode}")
+    require_value(not (repeats and mode == "least_squares"), "repeats must be False or None with mode least_squares")
+    require_value((target is None) == (target_energy is None), "target and target_energy must be given together")
     batch, per_unit = gram.shape[:-2], gram.shape[:-1]
     _check(gram, "target", target, per_unit)
     _check(gram, "target_energy", target_energy, batch)

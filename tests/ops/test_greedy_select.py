@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netsculpt import reference
-from netsculpt.errors import ShapeError
+from netsculpt.errors import ArgumentError
 from netsculpt.ops import Selection, greedy_select
 from tests.ops.conformance import OpConformance
 
@@ -243,5 +243,5 @@ K = torch.eye(4)
     ],
 )
 def test_bad_input_is_one_sentence(args: dict[str, Any], message: str) -> None:
-    with pytest.raises(ShapeError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         greedy_select(**{"gram": K, "k": 2, **args})
