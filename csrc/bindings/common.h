@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../kernels/core/dtype.h"
+#include "../kernels/core/sizes.h"
 
 namespace netsculpt {
 

@@ -1,5 +1,5 @@
 #include "eigh_extreme.h"
-#include "scratch.h"
+#include "work_items.h"
 
 namespace netsculpt {
 namespace {
@@ -9,14 +9,9 @@ void repeat_in_float64(const EighExtremeArgs& args) {
   std::vector<int64_t> again;
   for (int64_t m = 0; m < args.count; ++m)
     if (args.status[m] == kNotConverged) again.push_back(m);
-  const int64_t todo = static_cast<int64_t>(again.size());
-  const int64_t workers = std::min<int64_t>(todo, torch::stable::get_num_threads());
-  if (todo == 0) return;
   const int64_t doubles = eigh_float64_scratch(args.size);
-  WorkerScratch scratch(workers, doubles * static_cast<int64_t>(sizeof(double)));
-  for_workers(workers, [&](int64_t w) {
-    for (int64_t i = w; i < todo; i += workers) eigh_extreme_float64_cpu(args, again[i], scratch.of(w));
-  });
+  for_items(static_cast<int64_t>(again.size()), doubles * static_cast<int64_t>(sizeof(double)),
+            [&](int64_t i, void* scratch) { eigh_extreme_float64_cpu(args, again[i], scratch); });
 }
 
 std::tuple<Tensor, Tensor, Tensor> eigh_extreme(const Tensor& s, const std::string& which, double tol) {
@@ -24,12 +19,9 @@ std::tuple<Tensor, Tensor, Tensor> eigh_extreme(const Tensor& s, const std::stri
   EighExtremeArgs& args = call.args;
   std::vector<int32_t> status(static_cast<size_t>(args.count), kConverged);
   args.status = status.data();
-  const int64_t group = eigh_extreme_group(args), groups = (args.count + group - 1) / group;
-  const int64_t workers = std::min<int64_t>(groups, torch::stable::get_num_threads());
-  WorkerScratch scratch(workers, eigh_extreme_scratch(args));
-  for_workers(workers, [&](int64_t w) {
-    for (int64_t g = w; g < groups; g += workers)
-      eigh_extreme_cpu(args, g * group, std::min(args.count, (g + 1) * group), scratch.of(w));
+  const int64_t group = eigh_extreme_group(args);
+  for_items(ceil_div(args.count, group), eigh_extreme_scratch(args), [&](int64_t g, void* scratch) {
+    eigh_extreme_cpu(args, g * group, std::min(args.count, (g + 1) * group), scratch);
   });
   repeat_in_float64(args);
   check_status(status, tol);

@@ -50,7 +50,7 @@ inline Tensor greedy_doubles(const std::optional<Tensor>& t, const Tensor& like,
   return torch::stable::contiguous(torch::stable::to(*t, ScalarType::Double));
 }
 
-inline int64_t greedy_padded(int64_t count) { return (count + kGreedyPad - 1) / kGreedyPad * kGreedyPad; }
+inline int64_t greedy_padded(int64_t count) { return round_up(count, kGreedyPad); }
 
 // Checks the tensors and allocates the outputs.
 inline GreedySelectCall greedy_select_call(const Tensor& gram_in, const std::optional<Tensor>& target,

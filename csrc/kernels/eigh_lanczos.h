@@ -5,6 +5,7 @@
 // Letters: d the size, k the steps taken, q the basis, r the product being orthogonalised.
 #pragma once
 
+#include "core/sizes.h"
 #include "core/vec_lanes.h"
 #include "eigh_extreme.h"
 
@@ -18,7 +19,7 @@ constexpr int kBlock = 4;  // rows taken together: each load of x and r then ser
 
 template <class T>
 NS_HD int64_t whole_lines(int64_t n) {
-  return (n + kLineWidth<T> - 1) / kLineWidth<T> * kLineWidth<T>;
+  return round_up(n, kLineWidth<T>);
 }
 
 // Beyond this many steps the direct method is cheaper.
@@ -40,7 +41,7 @@ struct LanczosScratch {
 
   // Lays the arrays out from `at`, and returns the bytes that they take.
   int64_t lay_out(char* at, int64_t d) {
-    const int64_t limit = lanczos_limit(d), rows = (limit + 1 + kBlock - 1) / kBlock * kBlock;
+    const int64_t limit = lanczos_limit(d), rows = round_up(limit + 1, kBlock);
     line = whole_lines<T>(d + kBlock);
     const char* start = at;
     const auto take = [&at](auto** array, int64_t count) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/dtype.h"
+#include "core/sizes.h"
 #include "core/team.h"
 
 namespace netsculpt {

@@ -113,7 +113,7 @@ inline bool factor_choose(const GreedyPanels<T>& g, double tolerance, GreedyCrew
 template <class T>
 inline bool factor_begin(const GreedySelectArgs& a, const GreedyProblem<T>& p, int64_t parts, GreedyCrew* c) {
   greedy_factor_start(SerialTeam{}, p, a.ridge, GreedyFactor<T>(p));
-  const int64_t panels = (p.n + kPanel - 1) / kPanel;
+  const int64_t panels = ceil_div(p.n, kPanel);
   crew_reset(&c->crew, std::min(std::min(parts, kCrewParts), panels));
   c->error = p.energy, c->steps = 0, c->unit = -1;
   if (p.n > 0 && p.k > 0) return true;
@@ -125,7 +125,7 @@ template <class T>
 inline void factor_join(const GreedySelectArgs& a, const GreedyProblem<T>& p, int64_t worker, int64_t workers,
                         GreedyCrew* c) {
   const GreedyFactor<T> f(p);
-  const GreedyPanels<T> g{p, f, a.steps, (p.n + kPanel - 1) / kPanel};
+  const GreedyPanels<T> g{p, f, a.steps, ceil_div(p.n, kPanel)};
   const auto work = [&](int64_t part, int64_t phase) { c->best[part] = factor_part(g, *c, part, phase); };
   const auto finish = [&](int64_t) {
     if (factor_choose(g, a.tolerance, c)) return true;

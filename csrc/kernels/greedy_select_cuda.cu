@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kSelectThreads, 1) greedy_select_kernel(Greedy
 
 template <class T>
 cudaError_t launch(const GreedySelectArgs& a, cudaStream_t stream) {
-  const int64_t blocks = (a.batch * a.units + kWarps - 1) / kWarps;
+  const int64_t blocks = ceil_div(a.batch * a.units, kWarps);
   if (blocks > 0)
     greedy_prepare_kernel<T><<<static_cast<unsigned>(blocks < 65535 ? blocks : 65535), kPrepareThreads, 0, stream>>>(a);
   NS_TARGET::for_greedy_mode(a.mode, [&](auto mode) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/dtype.h"
+#include "core/sizes.h"
 #include "core/team.h"
 
 namespace netsculpt {
@@ -39,8 +40,6 @@ enum TaylorKind : int { kSigned, kAbsolute, kSquared, kRun, kTaylorKinds };  // 
 struct TaylorSums {
   double *total, *absolute, *squared, *run;
 };
-
-NS_HD int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
 // Pieces of about `positions` positions; whole samples come in multiples of `group`.
 NS_HD TaylorPlan taylor_plan(const TaylorView& v, int64_t positions, int64_t group) {

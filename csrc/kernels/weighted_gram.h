@@ -30,8 +30,6 @@ constexpr int kGramUnits = 16, kGramSide = 16, kGramRows = 32;
 // Rows after which the sums of one rank are added to the result: float32 sums stay short.
 constexpr int64_t kGramFlush = 1024;
 
-NS_HD int64_t gram_tiles(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
-
 // One tile of one group: which one, and which rows it sums.
 struct GramTile {
   int64_t group, unit, i, j;  // the first unit, row and column

@@ -57,7 +57,7 @@ cudaError_t launch(const WeightedGramArgs& a, const WeightedGramGrid& grid, void
   const dim3 blocks(static_cast<unsigned>(grid.tiles), static_cast<unsigned>(grid.chunks));
   if (grid.chunks > 0) weighted_gram_kernel<S, A><<<blocks, kThreads, 0, stream>>>(a, grid, static_cast<A*>(partial));
   const int64_t values = a.groups * a.units * a.width * a.width;
-  const auto finish_blocks = static_cast<unsigned>(min((values + kThreads - 1) / kThreads, int64_t{1} << 20));
+  const auto finish_blocks = static_cast<unsigned>(min(ceil_div(values, kThreads), int64_t{1} << 20));
   finish_kernel<A><<<finish_blocks, kThreads, 0, stream>>>(a, grid, static_cast<const A*>(partial));
   return cudaGetLastError();
 }
@@ -65,16 +65,15 @@ cudaError_t launch(const WeightedGramArgs& a, const WeightedGramGrid& grid, void
 }  // namespace
 
 WeightedGramGrid weighted_gram_grid(const WeightedGramArgs& a) {
-  using NS_TARGET::gram_tiles;
   WeightedGramGrid grid{};
-  grid.side_tiles = gram_tiles(a.width, kGramSide);
+  grid.side_tiles = ceil_div(a.width, kGramSide);
   grid.pair_tiles = grid.side_tiles * (grid.side_tiles + 1) / 2;
-  grid.unit_tiles = gram_tiles(a.units, kGramUnits);
+  grid.unit_tiles = ceil_div(a.units, kGramUnits);
   grid.tiles = grid.pair_tiles * grid.unit_tiles * a.groups;
   if (grid.tiles == 0 || a.rows == 0) return grid;
-  const int64_t wanted = max(int64_t{1}, min(min(gram_tiles(kBlocks, grid.tiles), kMostChunks), a.rows / kChunkRows));
-  grid.chunk_rows = gram_tiles(a.rows, wanted);
-  grid.chunks = gram_tiles(a.rows, grid.chunk_rows);
+  const int64_t wanted = max(int64_t{1}, min(min(ceil_div(kBlocks, grid.tiles), kMostChunks), a.rows / kChunkRows));
+  grid.chunk_rows = ceil_div(a.rows, wanted);
+  grid.chunks = ceil_div(a.rows, grid.chunk_rows);
   grid.partial_values = grid.chunks * grid.tiles * kGramUnits * kEntries;
   return grid;
 }

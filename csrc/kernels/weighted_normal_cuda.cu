@@ -49,7 +49,7 @@ template <class S, int kCols>
 cudaError_t launch_chunks(const WeightedNormalArgs& a, const WeightedNormalGrid& grid, void* partial,
                           cudaStream_t stream) {
   using T = typename ComputeType<S>::type;
-  int64_t slabs = (a.width + kCols - 1) / kCols;
+  int64_t slabs = ceil_div(a.width, kCols);
   if (NS_TARGET::normal_scratch<T, kCols>(slabs) * int64_t{sizeof(T)} > kMostShared) slabs = 1;
   int bytes = static_cast<int>(NS_TARGET::normal_scratch<T, kCols>(slabs) * sizeof(T));
   if (bytes > kPlainShared && cudaFuncSetAttribute(weighted_normal_kernel<S, kCols>,
@@ -72,12 +72,10 @@ cudaError_t launch(const WeightedNormalArgs& a, const WeightedNormalGrid& grid, 
     if (error != cudaSuccess) return error;
   }
   const int64_t values = a.groups * a.units * a.width;
-  const auto blocks = static_cast<unsigned>(min((values + kThreads - 1) / kThreads, int64_t{1} << 20));
+  const auto blocks = static_cast<unsigned>(min(ceil_div(values, kThreads), int64_t{1} << 20));
   finish_kernel<T><<<blocks, kThreads, 0, stream>>>(a, grid, static_cast<const T*>(partial));
   return cudaGetLastError();
 }
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 

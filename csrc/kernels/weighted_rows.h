@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/dtype.h"
+#include "core/sizes.h"
 
 namespace netsculpt {
 

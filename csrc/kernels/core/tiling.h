@@ -3,11 +3,9 @@
 
 #include "dtype.h"
 #include "register_tile.h"
+#include "sizes.h"
 
 namespace netsculpt::NS_TARGET {
-
-NS_HD int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-NS_HD int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // `size` cut into the fewest tiles of at most `most`, all nearly equal.
 NS_HD int64_t even_tile(int64_t size, int64_t most) { return size == 0 ? 1 : ceil_div(size, ceil_div(size, most)); }
