@@ -21,13 +21,13 @@ def torchvision_models() -> Any:
     return models
 
 
-@model(images(64))
+@model(images(48))
 def tv_resnet() -> nn.Module:
     resnet = torchvision_models().resnet
     return resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1], num_classes=10)
 
 
-@model(images(64))
+@model(images(48))
 def tv_resnext() -> nn.Module:
     """Bottlenecks with four groups."""
     resnet = torchvision_models().resnet
