@@ -1,0 +1,177 @@
+"""Walk a program once, operation by operation, and let every rule say what it knows."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import SymBool, SymFloat, SymInt, Tensor, fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
+
+import netsculpt.graph.rules  # noqa: F401  # fills the table of rules
+from netsculpt.graph.algebra import Algebra
+from netsculpt.graph.call import Call
+from netsculpt.graph.facts import Facts, Scaler, Value
+from netsculpt.graph.registry import Outcome, find_rule
+from netsculpt.graph.rules.elementwise import pointwise
+from netsculpt.graph.source import size_hint, sizes_of
+from netsculpt.graph.terms import Term, leaf
+
+STATE = {InputKind.PARAMETER, InputKind.BUFFER}
+EFFECTS = ("_assert", "sym_constrain", "assert_", "_check", "profiler")
+
+
+class Analysis:
+    """The terms of every parameter and buffer of a program, and the facts about them.
+
+    Attributes:
+        tensors: name of each parameter or buffer -> its dimensions.
+        parameters: those names that are parameters.
+        batch: the terms that stand for the batch, where it may be any size.
+        unknown: operations without a rule, with where they stand.
+    """
+
+    def __init__(self, exported: ExportedProgram) -> None:
+        self.algebra = Algebra()
+        self.facts = Facts()
+        self.tensors: dict[str, tuple[Term, ...]] = {}
+        self.parameters: set[str] = set()
+        self.batch: list[Term] = []
+        self.unknown: list[str] = []
+        inputs = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
+        by_identity: dict[int, str] = {}
+        placeholders = {}
+        for node in exported.graph.nodes:
+            if node.op == "placeholder" and isinstance(node.meta.get("val"), Tensor):
+                placeholders[node] = self._placeholder(node, inputs.get(node.name), exported, by_identity)
+        outputs = self.run(exported.graph, placeholders, exported.graph_module)
+        for value in pytree.tree_leaves(outputs):
+            if isinstance(value, Value):
+                for term in value.dims:
+                    self.algebra.freeze(term, "it is an output of the model")
+
+    def run(self, graph: fx.Graph, placeholders: Mapping[fx.Node, Any], owner: torch.nn.Module) -> Any:
+        """Walk ``graph``; returns what its output node holds."""
+        values: dict[fx.Node, Any] = dict(placeholders)
+        for node in graph.nodes:
+            if node.op == "call_function":
+                values[node] = self._call(node, values, owner)
+            elif node.op == "get_attr":
+                values[node] = self._constant(node, owner)
+            elif node.op == "output":
+                return pytree.tree_map(lambda item: _look_up(item, values), node.args[0])
+        return None
+
+    def _placeholder(self, node: fx.Node, spec: Any, exported: ExportedProgram, seen: dict[int, str]) -> Value:
+        shape = sizes_of(node)[0]
+        if spec is None or spec.kind not in STATE:
+            constant = spec is not None and spec.kind is InputKind.CONSTANT_TENSOR
+            why = "it is a constant of the program" if constant else "it is an input of the model"
+            dims = tuple(leaf(size, frozen=why) for size in shape)
+            if not constant:
+                traced = node.meta["val"].shape
+                self.batch.extend(term for term, size in zip(dims, traced, strict=True) if isinstance(size, SymInt))
+            return Value(dims, constant=constant)
+        name = spec.target
+        tensor = exported.state_dict.get(name)
+        tensor = exported.constants.get(name) if tensor is None else tensor
+        first = seen.setdefault(id(tensor) if tensor is not None else id(node), name)
+        if spec.kind is InputKind.PARAMETER:
+            self.parameters.add(first)
+        dims = self.tensors.setdefault(first, tuple(map(leaf, shape)))
+        return Value(dims, True, frozenset({first}), tuple(range(len(dims))), frozenset({Scaler(first)}))
+
+    def _constant(self, node: fx.Node, owner: torch.nn.Module) -> Any:
+        found = getattr(owner, str(node.target))
+        if isinstance(found, torch.nn.Module):
+            return found
+        return Value(tuple(leaf(size, frozen="it is a constant of the program") for size in found.shape), constant=True)
+
+    def _call(self, node: fx.Node, values: dict[fx.Node, Any], owner: torch.nn.Module) -> Any:
+        if node.target is operator.getitem:
+            source = _look_up(node.args[0], values)
+            index: Any = node.args[1]
+            return source[index] if isinstance(source, (list, tuple)) else None
+        if not sizes_of(node) or any(mark in str(node.target) for mark in EFFECTS):
+            return _scalar(node)
+        args = pytree.tree_map(lambda item: _look_up(item, values), node.args)
+        kwargs = pytree.tree_map(lambda item: _look_up(item, values), node.kwargs)
+        if isinstance(node.target, torch._ops.HigherOrderOperator):
+            return self._nested(node, args)
+        call = Call(node, _named(node, args, kwargs), self.algebra, self.facts)
+        self.algebra.where = call.where
+        outcome = self._rule(node)(call)
+        return _as_values(call, outcome)
+
+    def _rule(self, node: fx.Node) -> Callable[[Call], Outcome]:
+        if not isinstance(node.target, torch._ops.OpOverload):
+            return self._refuse
+        name = node.target._schema.name
+        found = find_rule(name, node.target._schema.overload_name or "default")
+        if found is not None:
+            return found
+        return pointwise if torch.Tag.pointwise in node.target.tags else self._refuse
+
+    def _refuse(self, call: Call) -> list[Value]:
+        """An operation without a rule: nothing that it touches may change."""
+        name = str(call.node.target).removesuffix(".default").replace(".", "::", 1)
+        why = f"{name} has no rule; netsculpt.graph.rule({name!r}) adds one"
+        self.unknown.append(f"{why} ({call.where})")
+        for value in call.values():
+            call.freeze(value.dims, why)
+        return [Value(tuple(leaf(size, frozen=f"{why} ({call.where})") for size in shape)) for shape in call.shapes]
+
+    def _nested(self, node: fx.Node, args: Sequence[Any]) -> Any:
+        """Operations that run a graph of their own, such as a block under torch.no_grad."""
+        body = next((item for item in args if isinstance(item, fx.GraphModule)), None)
+        if body is None:
+            return self._refuse(Call(node, dict(enumerate(args)), self.algebra, self.facts))  # type: ignore[arg-type]
+        operands = args[args.index(body) + 1 :]
+        if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+            operands = operands[0]
+        inner = [node for node in body.graph.nodes if node.op == "placeholder"]
+        result = self.run(body.graph, dict(zip(inner, operands, strict=False)), body)
+        return list(result) if isinstance(result, (list, tuple)) else result
+
+
+def _look_up(item: Any, values: Mapping[fx.Node, Any]) -> Any:
+    return values.get(item) if isinstance(item, fx.Node) else item
+
+
+def _scalar(node: fx.Node) -> Any:
+    value = node.meta.get("val")
+    if isinstance(value, (SymInt, int)) and not isinstance(value, bool):
+        return size_hint(value)
+    return None if isinstance(value, (SymBool, SymFloat)) else value
+
+
+def _named(node: fx.Node, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by the names of the operation's schema, defaults filled in."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return {str(number): item for number, item in enumerate(args)} | dict(kwargs)
+    named = {}
+    for number, argument in enumerate(node.target._schema.arguments):
+        if number < len(args):
+            named[argument.name] = args[number]
+        elif argument.name in kwargs:
+            named[argument.name] = kwargs[argument.name]
+        else:
+            named[argument.name] = argument.default_value
+    return named
+
+
+def _as_values(call: Call, outcome: Outcome) -> Any:
+    if isinstance(outcome, Value):
+        result: Any = outcome
+    elif all(isinstance(item, Value) for item in outcome) and outcome:
+        result = list(outcome)
+    else:
+        result = Value(tuple(outcome))  # type: ignore[arg-type]
+    several = isinstance(call.node.meta["val"], (list, tuple))
+    if several and isinstance(result, Value):
+        return [result] * len(call.shapes)
+    return result if several or isinstance(result, Value) else result[0]

@@ -1,0 +1,218 @@
+"""Axes: what the terms and facts of a program come down to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count
+from typing import NamedTuple
+
+from netsculpt.graph.analysis import Analysis
+from netsculpt.graph.facts import Role, Scaler
+from netsculpt.graph.positions import IndexMap, index_maps
+from netsculpt.graph.terms import Term, leaves
+
+
+class Place(NamedTuple):
+    """Where the units of an axis lie in one dimension of one parameter or buffer.
+
+    Attributes:
+        tensor: name in ``named_parameters`` or ``named_buffers``; of tied ones the first.
+        dim: dimension of the tensor.
+        entries: entries of a unit along that dimension.
+        role: what the slices do for their unit.
+        silences: None, or that a unit counts for nothing when its slices here, in all such places, are zero: for each
+            way, the (term, index) pairs to which the slices are limited, usually none.
+    """
+
+    tensor: str
+    dim: int
+    entries: IndexMap
+    role: Role
+    silences: tuple[frozenset[tuple[Term, int]], ...] = ()
+
+
+class Rescale(NamedTuple):
+    """When the axis changes size, ``scalers`` are multiplied by (new/old)**power along it."""
+
+    scalers: frozenset[Scaler]
+    power: float
+
+
+@dataclass(eq=False)
+class Axis:
+    """Units that exist together: one index, and every slice of every tensor that goes with it.
+
+    Attributes:
+        name: the layer that makes the units, with what they are where it makes several kinds.
+        places: where the units lie.
+        frozen: why units can be neither added nor removed; None where they can.
+        inexact: why removing a unit is not the same as silencing it; None where it is.
+        uncopyable: why two copies of a unit that share its outgoing weight differ from it; None where they do not.
+        nonlinearity: the first pointwise nonlinear operation that the units go through: (operation, traced node).
+        rescales: what makes up for the axis's size in an average or an attention scale.
+        attributes: (module path, attribute) that state the size of the axis or of a dimension that it is part of.
+    """
+
+    name: str
+    term: Term = field(repr=False)
+    places: tuple[Place, ...]
+    frozen: str | None = None
+    inexact: str | None = None
+    uncopyable: str | None = None
+    nonlinearity: tuple[str, str] | None = None
+    rescales: tuple[Rescale, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of units now."""
+        return self.term.size
+
+    @property
+    def producers(self) -> tuple[Place, ...]:
+        """Places that make the units."""
+        return self._with_role(Role.PRODUCER)
+
+    @property
+    def followers(self) -> tuple[Place, ...]:
+        """Places that go along with the units."""
+        return self._with_role(Role.FOLLOWER)
+
+    @property
+    def consumers(self) -> tuple[Place, ...]:
+        """Places that use the units."""
+        return self._with_role(Role.CONSUMER)
+
+    @property
+    def exact(self) -> bool:
+        """Whether removing a unit is the same as silencing it."""
+        return self.inexact is None
+
+    def _with_role(self, role: Role) -> tuple[Place, ...]:
+        return tuple(place for place in self.places if place.role is role)
+
+
+def find_axes(analysis: Analysis) -> list[Axis]:
+    """The axes that some tensor's slices make, in the order in which the program meets them."""
+    places = _Places(analysis)
+    inexact = _first_reasons((fact.term, fact.why) for fact in analysis.facts.inexact)
+    uncopyable = _first_reasons((fact.term, fact.why) for fact in analysis.facts.uncopyable)
+    activations: dict[Term, tuple[str, str]] = {}
+    for activation in analysis.facts.activations:
+        for axis in leaves(activation.term):
+            activations.setdefault(axis, (activation.operation, activation.node))
+    rescales: dict[Term, dict[Rescale, None]] = {}
+    for fact in analysis.facts.rescales:
+        for axis in leaves(fact.term):
+            rescales.setdefault(axis, {}).setdefault(Rescale(fact.scalers, fact.power))
+    axes = []
+    for axis in places.made:
+        found = places.of(axis)
+        reason = inexact.get(axis)
+        axes.append(
+            Axis(
+                name="",
+                term=axis,
+                places=found,
+                frozen=axis.frozen,
+                inexact=reason,
+                uncopyable=reason or uncopyable.get(axis) or places.tied(axis),
+                nonlinearity=activations.get(axis),
+                rescales=tuple(rescales.get(axis, ())),
+            )
+        )
+    _name(axes, analysis)
+    return axes
+
+
+class _Places:
+    """Roles by tensor, dimension and axis, resolved once after all equations are known."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self._analysis = analysis
+        self._roles: dict[tuple[str, int, Term], set[Role]] = {}
+        self._silences: dict[tuple[str, int, Term], dict[frozenset[tuple[Term, int]], None]] = {}
+        self._producer: dict[Term, None] = {}
+        self._at: dict[Term, list[tuple[str, int, IndexMap]]] = {}
+        self._occurrences: dict[tuple[str, int], frozenset[Term]] = {}
+        for name, dims in analysis.tensors.items():
+            for dim, term in enumerate(dims):
+                found = list(index_maps(term))
+                self._occurrences[name, dim] = frozenset(axis for axis, _ in found)
+                for axis, entries in found:
+                    self._at.setdefault(axis, []).append((name, dim, entries))
+        for fact in analysis.facts.roles:
+            for key in self._resolved(fact.tensors, fact.dim, fact.term):
+                self._roles.setdefault(key, set()).add(fact.role)
+                if fact.role is Role.PRODUCER:
+                    self._producer.setdefault(key[2])
+        for silence in analysis.facts.silences:
+            for scaler in silence.scalers:
+                for key in self._resolved({scaler.tensor}, silence.dim, silence.term):
+                    self._silences.setdefault(key, {}).setdefault(scaler.where)
+
+    @property
+    def made(self) -> list[Term]:
+        """Axes that some weight makes, in program order; a dimension that no weight makes has no units."""
+        return [axis for axis in self._producer if axis in self._at and not self._structural(axis)]
+
+    def _structural(self, axis: Term) -> bool:
+        """Whether it is frozen beside axes that are not: gates, query-key-value."""
+        if axis.frozen is None:
+            return False
+        name, dim, _ = self._at[axis][0]
+        return any(other.frozen is None for other in self._occurrences[name, dim])
+
+    def of(self, axis: Term) -> tuple[Place, ...]:
+        return tuple(
+            Place(name, dim, entries, self._role((name, dim, axis)), tuple(self._silences.get((name, dim, axis), ())))
+            for name, dim, entries in self._at[axis]
+        )
+
+    def tied(self, axis: Term) -> str | None:
+        for name, dim, _ in self._at[axis]:
+            roles = self._roles.get((name, dim, axis), set())
+            if {Role.PRODUCER, Role.CONSUMER} <= roles:
+                return f"{name} both makes and uses its units"
+        return None
+
+    def _role(self, key: tuple[str, int, Term]) -> Role:
+        roles = self._roles.get(key, {Role.FOLLOWER})
+        return Role.PRODUCER if Role.PRODUCER in roles else next(iter(roles))
+
+    def _resolved(self, tensors: Iterable[str], dim: int | None, term: Term) -> list[tuple[str, int, Term]]:
+        axes = list(dict.fromkeys(leaves(term)))
+        keys: list[tuple[str, int, Term]] = []
+        for name in sorted(tensors):
+            dims = range(len(self._analysis.tensors[name])) if dim is None else (dim,)
+            keys.extend((name, at, axis) for at in dims for axis in axes if axis in self._occurrences[name, at])
+        return keys
+
+
+def _first_reasons(facts: Iterable[tuple[Term, str]]) -> dict[Term, str]:
+    reasons: dict[Term, str] = {}
+    for term, why in facts:
+        for axis in leaves(term):
+            reasons.setdefault(axis, why)
+    return reasons
+
+
+def _name(axes: Sequence[Axis], analysis: Analysis) -> None:
+    """The producing layer's path; "/2" where its output holds several axes; the tensor's name where that is taken."""
+    taken: set[str] = set()
+    for axis in axes:
+        place = (axis.producers or axis.places)[0]
+        owner = layer_of(place.tensor)
+        siblings = [each for each in leaves(analysis.tensors[place.tensor][place.dim]) if each.size > 1]
+        several = len(dict.fromkeys(siblings)) > 1
+        suffix = f"/{siblings.index(axis.term)}" if several and axis.term in siblings else ""
+        candidates = chain((owner + suffix, place.tensor + suffix), (f"{place.tensor}.{k}{suffix}" for k in count()))
+        axis.name = next(name for name in candidates if name not in taken)
+        taken.add(axis.name)
+
+
+def layer_of(tensor: str) -> str:
+    """The module that a user would name for a tensor: 'conv1' for 'conv1.parametrizations.weight.original0'."""
+    path = tensor.split(".parametrizations.")[0] if ".parametrizations." in tensor else tensor.rpartition(".")[0]
+    return path or tensor

@@ -1,0 +1,228 @@
+"""The graph of a model: its axes, and what becomes of every tensor when they change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from netsculpt.errors import ArgumentError, GraphError
+from netsculpt.graph.attributes import SizeAttribute
+from netsculpt.graph.axes import Axis, Place
+from netsculpt.graph.costs import Cost, per_unit, size_with, total
+from netsculpt.graph.gather import Gather
+from netsculpt.graph.positions import contains, factors, sources
+from netsculpt.graph.program import Program
+from netsculpt.graph.terms import Term, forget_sizes
+
+
+class Change(NamedTuple):
+    """What happens to the units of one axis.
+
+    Attributes:
+        units: int64 [new size], the old unit that each new one is taken from, -1 for a new unit.
+        weights: float64 [new size], factors on the slices that weigh the unit; None for ones.
+    """
+
+    units: Tensor
+    weights: Tensor | None = None
+
+
+class Rearrangement(NamedTuple):
+    """What a change of axes does to a model.
+
+    Attributes:
+        gathers: tensor name -> how its entries are rearranged.
+        attributes: (module path, attribute, new value).
+    """
+
+    gathers: dict[str, Gather]
+    attributes: list[tuple[str, str, object]]
+
+
+@dataclass(eq=False)
+class Graph:
+    """Which slices of which tensors form one unit. Made by ``trace``; ``print`` shows a table of the axes.
+
+    Attributes:
+        axes: every axis that a weight makes, in program order, frozen ones too.
+        tensors: parameter or buffer name -> a term per dimension; of tied ones the first name.
+        aliases: that name -> all names of the same tensor.
+        unknown: operations without a rule, and where they stand.
+        dynamic_batch: whether multiply-accumulates are those of one example, or of the whole traced batch.
+        program: the traced program; it describes the model as it was when traced.
+    """
+
+    axes: tuple[Axis, ...]
+    tensors: dict[str, tuple[Term, ...]]
+    aliases: dict[str, tuple[str, ...]]
+    unknown: tuple[str, ...]
+    program: Program = field(repr=False)
+    attributes: tuple[SizeAttribute, ...] = field(repr=False)
+    parameters: frozenset[str] = field(repr=False)
+    products: tuple[tuple[Term, ...], ...] = field(repr=False)
+    batch: tuple[Term, ...] = field(repr=False)
+
+    def __getitem__(self, name: str) -> Axis:
+        """The axis called ``name``.
+
+        Raises:
+            GraphError: there is none.
+        """
+        found = self._by_name.get(name)
+        if found is None:
+            close = [each for each in self._by_name if name in each or each in name][:3] or list(self._by_name)[:3]
+            raise GraphError(f"there is no axis {name!r}; there are {len(self.axes)}, among them {', '.join(close)}")
+        return found
+
+    def __iter__(self) -> Iterator[Axis]:
+        return iter(self.axes)
+
+    def __len__(self) -> int:
+        return len(self.axes)
+
+    def __str__(self) -> str:
+        from netsculpt.graph.table import table
+
+        return table(self)
+
+    @property
+    def sculptable(self) -> tuple[Axis, ...]:
+        """Axes whose units can be added and removed."""
+        return tuple(axis for axis in self.axes if axis.frozen is None)
+
+    @property
+    def dynamic_batch(self) -> bool:
+        """Whether the batch may be any size."""
+        return self.program.dynamic_batch
+
+    @cached_property
+    def _by_name(self) -> dict[str, Axis]:
+        return {axis.name: axis for axis in self.axes}
+
+    # -- costs ------------------------------------------------------------------------------------------------------
+
+    def cost(self, sizes: Mapping[str, int] | None = None) -> Cost:
+        """Parameters and multiply-accumulates, as things are or if the named axes had the given numbers of units."""
+        assumed = {self[name].term.find(): size for name, size in (sizes or {}).items()}
+        return Cost(total(self._weights(), assumed), total(self.products, assumed | self._one_example()))
+
+    def cost_per_unit(self, name: str) -> Cost:
+        """By how much the model shrinks when the axis called ``name`` loses one unit."""
+        axis = self[name].term.find()
+        params, macs = self._unit_costs
+        return Cost(params.get(axis, 0), macs.get(axis, 0))
+
+    @cached_property
+    def _unit_costs(self) -> tuple[dict[Term, int], dict[Term, int]]:
+        return per_unit(self._weights(), {}), per_unit(self.products, self._one_example())
+
+    def tensor_size(self, name: str) -> int:
+        """Number of entries of a parameter or buffer."""
+        return math.prod(term.size for term in self.tensors[name])
+
+    def _weights(self) -> list[tuple[Term, ...]]:
+        return [dims for name, dims in self.tensors.items() if name in self.parameters]
+
+    def _one_example(self) -> dict[Term, int]:
+        return {term.find(): 1 for term in self.batch} if self.dynamic_batch else {}
+
+    # -- changes ----------------------------------------------------------------------------------------------------
+
+    def rearrangement(self, changes: Mapping[str, Change]) -> Rearrangement:
+        """What changing the units of the named axes, all at once, does to tensors and attributes.
+
+        Raises:
+            GraphError: an axis does not exist or is frozen.
+            ArgumentError: units lie outside the axis, or there are none left.
+        """
+        for name, change in changes.items():
+            self._check(self[name], change)
+        moved = {self[name].term.find(): name for name in changes}
+        units = {axis: changes[name].units for axis, name in moved.items()}
+        sizes = {axis: len(kept) for axis, kept in units.items()}
+        scales = self._scales({name: change for name, change in changes.items()}, sizes)
+        gathers = {}
+        for name, dims in self.tensors.items():
+            touched = {dim for dim, term in enumerate(dims) if contains(term, moved)}
+            if touched:
+                index = {dim: sources(dims[dim], units) for dim in sorted(touched)}
+                gathers[name] = Gather(index, {dim: scales[name, dim] for dim in touched if (name, dim) in scales})
+        return Rearrangement(gathers, list(self.attribute_values(sizes)))
+
+    def resize(self, sizes: Mapping[str, int]) -> None:
+        """Record that the named axes of the model now have the given numbers of units."""
+        for name, size in sizes.items():
+            self[name].term.resize(size)
+        forget_sizes(term for dims in self.tensors.values() for term in dims)
+        forget_sizes(term for terms in self.products for term in terms)
+        forget_sizes(term for each in self.attributes for term in each.terms)
+        self.__dict__.pop("_unit_costs", None)
+
+    def _check(self, axis: Axis, change: Change) -> None:
+        if axis.frozen is not None:
+            raise GraphError(f"the units of {axis.name!r} cannot be changed: {axis.frozen}")
+        units, weights = change
+        if units.dtype != torch.int64 or units.dim() != 1 or not len(units):
+            raise ArgumentError(f"the new units of {axis.name!r} must be a non-empty int64 vector, not {units!r}")
+        if int(units.max()) >= axis.size or int(units.min()) < -1:
+            raise ArgumentError(
+                f"{axis.name!r} has units 0 to {axis.size - 1}, not {int(units.min())} to {int(units.max())}"
+            )
+        if weights is not None and weights.shape != units.shape:
+            raise ArgumentError(f"{axis.name!r}: {len(units)} units need as many weights, not {list(weights.shape)}")
+
+    def _scales(self, changes: Mapping[str, Change], sizes: Mapping[Term, int]) -> dict[tuple[str, int], Tensor]:
+        """Factors by tensor and dimension: shares of copies where units are weighed, and what makes up for a size."""
+        found: dict[tuple[str, int], Tensor] = {}
+        for name, change in changes.items():
+            axis = self[name]
+            for place in {(place.tensor, place.dim): place for place in axis.places}.values():
+                term = self.tensors[place.tensor][place.dim]
+                for limits, share in _shares(axis, place, change):
+                    scale = _limited(term, factors(term, {axis.term.find(): share}, sizes), limits, sizes)
+                    before = found.get((place.tensor, place.dim))
+                    found[place.tensor, place.dim] = scale if before is None else before * scale
+        return found
+
+    def attribute_values(self, sizes: Mapping[Term, int]) -> Iterator[tuple[str, str, object]]:
+        """(module path, attribute, value) of all attributes that change when axes have the given sizes."""
+        for each in self.attributes:
+            if any(contains(term, sizes) for term in each.terms):
+                values = tuple(size_with(term, sizes) for term in each.terms)
+                yield each.module, each.attribute, values if each.as_tuple else values[0]
+
+
+Limit: TypeAlias = frozenset[tuple[Term, int]]
+
+
+def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence[Limit], Tensor]]:
+    """The factors of the units at a place, each with what it is limited to."""
+    units, weights = change
+    if weights is not None and place.silences:
+        yield place.silences, weights.to(torch.float64)
+    if len(units) != axis.size:
+        for rescale in axis.rescales:
+            limits = [scaler.where for scaler in rescale.scalers if scaler.tensor == place.tensor]
+            if limits:
+                ratio = (len(units) / axis.size) ** rescale.power
+                yield limits, torch.full((len(units),), ratio, dtype=torch.float64)
+
+
+def _limited(term: Term, scale: Tensor, limits: Sequence[Limit], sizes: Mapping[Term, int]) -> Tensor:
+    """``scale`` where all (term, index) pairs of any limit hold, 1 elsewhere."""
+    outside = torch.ones_like(scale)
+    for limit in limits:
+        inside = torch.ones_like(scale)
+        for part, index in limit:
+            chosen = torch.zeros(part.size, dtype=torch.float64)
+            chosen[index] = 1
+            if contains(term, {part.find(): None}):
+                inside *= factors(term, {part.find(): chosen}, sizes)
+        outside *= 1 - inside
+    return 1 + (1 - outside) * (scale - 1)

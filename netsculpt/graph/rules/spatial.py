@@ -1,0 +1,57 @@
+"""Pooling, interpolation, patches: the last dimensions are places; what stands before them stays."""
+
+from __future__ import annotations
+
+from netsculpt.graph.call import Call
+from netsculpt.graph.facts import Value
+from netsculpt.graph.registry import rule
+from netsculpt.graph.terms import product
+
+POOLS = ("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "lp_pool", "fractional_max_pool")
+SIZES = ("1d", "2d", "3d")
+LINEAR = ("avg_pool", "adaptive_avg_pool", "upsample")
+
+
+@rule(*(pool + size for pool in POOLS for size in SIZES))
+@rule(
+    *(f"{pool}{size}_with_indices" for pool in POOLS for size in SIZES), "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"
+)
+@rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d")
+@rule("upsample_bicubic2d", "upsample_trilinear3d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d")
+@rule("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "grid_sampler", "grid_sampler_2d", "max_unpool2d")
+def places(call: Call) -> Value | list[Value]:
+    """Channels stay; height and width are new."""
+    x = call.values()[0]
+    count = int(next(letter for letter in call.name if letter.isdigit())) if any(map(str.isdigit, call.name)) else 2
+    call.freeze(x.dims[-count:], "positions")
+    scalers = x.scalers if call.name.lstrip("_").startswith(LINEAR) else None
+    outputs = [Value((*x.dims[:-count], *map(call.position, shape[-count:])), scalers=scalers) for shape in call.shapes]
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+@rule("im2col")
+def im2col(call: Call) -> Value:
+    """[n, c, h, w] -> [n, c × kernel, patches]."""
+    x = call["self"]
+    kernel = call.shape[-2] // x.dims[-3].size
+    dims = (*x.dims[:-3], product((x.dims[-3], call.position(kernel))), call.position(call.shape[-1]))
+    return Value(dims, scalers=x.scalers)
+
+
+@rule("col2im")
+def col2im(call: Call) -> Value:
+    """[n, c × kernel, patches] -> [n, c, h, w]."""
+    x = call["self"]
+    channel, kernel = call.factor(x.dims[-2], x.dims[-2].size // call.shape[-3])
+    call.freeze(kernel, "kernel positions")
+    return Value((*x.dims[:-2], channel, *map(call.position, call.shape[-2:])), scalers=x.scalers)
+
+
+@rule("unfold")
+def unfold(call: Call) -> Value:
+    """Windows along one dimension: their number takes its place, their length comes last."""
+    x = call["self"]
+    at = call["dimension"] % len(x.dims)
+    call.freeze(x.dims[at], "windows along it")
+    dims = (*x.dims[:at], call.position(call.shape[at]), *x.dims[at + 1 :], call.position(call.shape[-1]))
+    return Value(dims, scalers=x.scalers)

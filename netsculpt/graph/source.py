@@ -1,0 +1,47 @@
+"""Where a traced node comes from: shapes, module path, source line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from torch import SymInt, Tensor, fx
+
+FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n\s*(?P<code>[^\n]*)')
+
+
+def size_hint(size: Any) -> int:
+    """A size as a number: what it is for the example inputs where it is symbolic."""
+    if isinstance(size, SymInt):
+        return int(size.node.hint)
+    return int(size)
+
+
+def sizes_of(node: fx.Node) -> list[tuple[int, ...]]:
+    """The shapes of a node's tensor outputs."""
+    value = node.meta.get("val")
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return [tuple(map(size_hint, item.shape)) for item in values if isinstance(item, Tensor)]
+
+
+def modules_of(node: fx.Node) -> list[str]:
+    """Paths of the modules whose forward contains the node, outermost first; the model itself is ''."""
+    return [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+
+
+def module_of(node: fx.Node) -> str:
+    """Path of the innermost module whose forward contains the node."""
+    return (modules_of(node) or [""])[-1]
+
+
+def source_of(node: fx.Node) -> str:
+    """Operation, module path and source line in one phrase."""
+    operation = str(node.target).removesuffix(".default")
+    module = module_of(node)
+    inside = f"{operation} in {module}" if module else operation
+    frames = FRAME.findall(node.meta.get("stack_trace") or "")
+    own = [frame for frame in frames if "/torch/" not in frame[0]] or frames
+    if not own:
+        return inside
+    file, line, _, code = own[-1]
+    return f"{inside}, {file.rsplit('/', 1)[-1]}:{line} `{code.strip()}`"
