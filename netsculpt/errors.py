@@ -15,3 +15,11 @@ class ShapeError(ArgumentError):
 
 class BackwardError(NetsculptError, RuntimeError):
     """Gradients were asked of an op that has none."""
+
+
+class GraphError(NetsculptError, RuntimeError):
+    """A model cannot be traced, or what was traced does not hold together."""
+
+
+class EditError(NetsculptError, RuntimeError):
+    """An edit cannot be made on this model as it is; nothing was changed."""
