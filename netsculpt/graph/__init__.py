@@ -1,0 +1,1 @@
+"""Which slices of which tensors form one unit."""
