@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from netsculpt.edit.changes import Change
+from netsculpt.edit.wrappers import forget_compiled
 from netsculpt.errors import EditError
 
 Undone: TypeAlias = Literal["exact", "merged"]
@@ -42,6 +43,7 @@ class Applied:
         if self._done:
             raise EditError("the transaction was taken back already.")
         self._require_last()
+        forget_compiled()
         exact = True
         while self._changes:
             exact = self._changes[-1].revert(keep=True) and exact
@@ -52,9 +54,9 @@ class Applied:
     def _require_last(self) -> None:
         seen = set()
         for change in reversed(self._changes):
-            for place, thing in change.expected():
+            for place in change.places():
                 where = (id(place.owner), place.key)
-                if where not in seen and place.get() is not thing:
+                if where not in seen and not change.stands(place.get()):
                     what = f"{type(place.owner).__name__}.{place.key}"
                     raise EditError(f"{what} was changed again after this transaction; undo that first.")
                 seen.add(where)

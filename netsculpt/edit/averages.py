@@ -8,9 +8,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from netsculpt.edit.carry import follow, powered
 from netsculpt.edit.changes import Assignment, Place, TensorChange
-from netsculpt.edit.names import Names, unwrapped
+from netsculpt.edit.names import Names
 from netsculpt.edit.optimizers import Rule
 from netsculpt.edit.tensors import successor
+from netsculpt.edit.wrappers import unwrapped
 from netsculpt.errors import ArgumentError, EditError
 
 Average: TypeAlias = nn.Module | MutableMapping[str, Tensor]

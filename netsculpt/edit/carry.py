@@ -62,12 +62,12 @@ def merge(gather: Gather, new: Tensor, old: Tensor) -> Tensor:
     Args:
         gather: how ``new`` was made of ``old``.
         new: the trained tensor.
-        old: what it was made of; gives shape and dtype.
+        old: what it was made of.
 
     Returns:
-        ``old``'s shape and dtype, on ``new``'s device.
+        ``old``'s shape, with ``new``'s dtype and on its device.
     """
-    old = old.detach().to(new.device)
+    old = old.detach().to(new.device, new.dtype)
     exact = not (new.is_floating_point() or new.is_complex())
     merged, lost = new.detach(), {}
     for dim in {*gather.index, *gather.scale}:
@@ -80,7 +80,7 @@ def merge(gather: Gather, new: Tensor, old: Tensor) -> Tensor:
             shape = [-1 if place == dim else 1 for place in range(old.dim())]
             merged = _spread(merged, gather, dim=dim, along=dim, size=size) / total.to(new.device).reshape(shape)
             lost[dim] = total == 0
-    merged = merged.to(old.dtype, copy=True)
+    merged = merged.to(new.dtype, copy=True)
     for dim, mask in lost.items():
         gone = mask.nonzero()[:, 0].to(new.device)
         merged.index_copy_(dim, gone, old.index_select(dim, gone))

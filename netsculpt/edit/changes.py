@@ -75,9 +75,13 @@ class Change(ABC):
     def seal(self) -> None:  # noqa: B027 - most changes have nothing that training could touch
         """Notes what everything is now, so that training can be told from the change."""
 
-    def expected(self) -> list[tuple[Place, Any]]:
-        """What must still hang where for the change to be the last one made there."""
+    def places(self) -> list[Place]:
+        """Where it was made, as far as one can tell later whether anything else was made there since."""
         return []
+
+    def stands(self, thing: Any) -> bool:
+        """Whether ``thing``, which hangs at one of the places now, is what the change put there."""
+        return True
 
 
 @dataclass
@@ -110,10 +114,14 @@ class Assignment(Change):
                 reorder(self.place.owner, self.order)
         return True
 
-    def expected(self) -> list[tuple[Place, Any]]:
-        """The new object; a property may make another of it, so nothing is known of those."""
+    def places(self) -> list[Place]:
+        """The place, but not a property, which may make another object of what it is given."""
         is_property = isinstance(getattr(type(self.place.owner), self.place.key, None), property)
-        return [] if is_property else [(self.place, None if self.absent else self.new)]
+        return [] if is_property else [self.place]
+
+    def stands(self, thing: Any) -> bool:
+        """Whether it is the new object."""
+        return thing is (None if self.absent else self.new)
 
 
 @dataclass
@@ -139,7 +147,7 @@ class Hook(Change):
 class TensorChange(Change):
     """One tensor in the place of another, wherever that was."""
 
-    places: list[Place]
+    where: list[Place]
     old: Tensor
     new: Tensor
     gather: Gather
@@ -147,7 +155,7 @@ class TensorChange(Change):
 
     def apply(self) -> None:
         """Puts the new tensor at every place."""
-        for place in self.places:
+        for place in self.where:
             place.put(self.new)
 
     def seal(self) -> None:
@@ -156,11 +164,19 @@ class TensorChange(Change):
 
     def revert(self, keep: bool) -> bool:
         """Puts the old tensor back at every place."""
-        same = return_training(self.gather, self.new, self.old, *self.stamps) if keep and self.stamps else True
-        for place in self.places:
+        same = True
+        if keep and self.stamps:
+            same = return_training(self.gather, self.where[0].get(), self.old, *self.stamps)
+        for place in self.where:
             place.put(self.old)
         return same
 
-    def expected(self) -> list[tuple[Place, Any]]:
-        """The new tensor at every place."""
-        return [(place, self.new) for place in self.places]
+    def places(self) -> list[Place]:
+        """All of them."""
+        return self.where
+
+    def stands(self, thing: Any) -> bool:
+        """Whether it is the new parameter, or for a buffer any of its shape: casts and averages make new ones."""
+        if thing is self.new or isinstance(self.new, nn.Parameter):
+            return thing is self.new
+        return isinstance(thing, Tensor) and thing.shape == self.new.shape

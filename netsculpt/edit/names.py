@@ -6,13 +6,6 @@ from torch.nn.parameter import is_lazy
 from netsculpt.edit.changes import Place
 from netsculpt.errors import EditError
 
-_REFUSED = {
-    "DistributedDataParallel": "synchronises gradients by the parameters it was built with; use edit.rewrap",
-    "FullyShardedDataParallel": "keeps parameters in flat shards; edit the model before it is sharded",
-    "FSDPModule": "keeps parameters in shards; edit the model before it is sharded",
-    "DTensor": "lies on several devices; edit the model before it is distributed",
-}
-
 
 class Names:
     """An index of a module's parameters and buffers; ``refresh`` after anything else than ``moved`` changed it.
@@ -85,17 +78,3 @@ class Names:
         if name not in self.order:
             raise EditError(f"module must be the name of a module of the model, not {name!r}.")
         return self.module.get_submodule(name)
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside what ``torch.compile`` returned, or the module itself.
-
-    Raises:
-        EditError: it is or holds a wrapper or a parameter that edits would break.
-    """
-    inner: nn.Module = getattr(model, "_orig_mod", model)
-    for thing in (*inner.modules(), *inner.parameters()):
-        for base in type(thing).__mro__:
-            if base.__name__ in _REFUSED:
-                raise EditError(f"{base.__name__} {_REFUSED[base.__name__]}.")
-    return inner

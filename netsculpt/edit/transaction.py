@@ -12,12 +12,13 @@ from torch.optim import Optimizer
 from netsculpt.edit.applied import Applied
 from netsculpt.edit.averages import Average, Averages
 from netsculpt.edit.carry import powered
-from netsculpt.edit.changes import Assignment, Change, Place, TensorChange
-from netsculpt.edit.names import Names, unwrapped
+from netsculpt.edit.changes import Assignment, Change, Hook, Place, TensorChange
+from netsculpt.edit.names import Names
 from netsculpt.edit.optimizers import Rule, SlotMode, carried, home, refuse
 from netsculpt.edit.slot_changes import Join, Leave, SlotChange
 from netsculpt.edit.structure import group_for, insertion
 from netsculpt.edit.tensors import successor
+from netsculpt.edit.wrappers import forget_compiled, unwrapped
 from netsculpt.errors import ArgumentError, EditError, ShapeError
 from netsculpt.graph.gather import Gather
 
@@ -34,7 +35,8 @@ class Transaction:
             edit.set_attribute("conv", "out_channels", len(keep))
 
     Learning-rate schedulers go on, since the param groups stay the same dicts. A GradScaler needs nothing: it keeps
-    one scale and knows no parameter.
+    one scale and knows no parameter. What ``torch.compile`` compiled, in the whole process, is compiled once more at
+    its next call.
 
     Args:
         model: any module; what ``torch.compile`` returned is unwrapped. Frozen models are fine.
@@ -237,6 +239,7 @@ class Transaction:
         if self.applied is not None:
             raise EditError("the transaction is committed; call undo on what commit returned.")
         self._open = False
+        forget_compiled()
         while self._log:
             self._log[-1].revert(keep=False)
             self._log.pop()
@@ -253,6 +256,8 @@ class Transaction:
             self.rollback()
 
     def _do(self, *changes: Change) -> None:
+        if not self._log or any(isinstance(change, Hook) for change in changes):
+            forget_compiled()
         for change in changes:
             self._log.append(change)  # first, so that half a change is taken back too
             change.apply()
