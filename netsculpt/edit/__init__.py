@@ -1,0 +1,1 @@
+"""Exact, reversible edits of a model and of everything that trains it."""
