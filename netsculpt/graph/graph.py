@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netsculpt.errors import ArgumentError, GraphError
 from netsculpt.graph.attributes import SizeAttribute
@@ -17,8 +17,11 @@ from netsculpt.graph.axes import Axis, Place
 from netsculpt.graph.costs import Cost, per_unit, size_with, total
 from netsculpt.graph.gather import Gather
 from netsculpt.graph.positions import contains, factors, sources
-from netsculpt.graph.program import Program
+from netsculpt.graph.program import Inputs, Program
 from netsculpt.graph.terms import Term, forget_sizes
+
+if TYPE_CHECKING:
+    from netsculpt.graph.verify import Proof
 
 
 class Change(NamedTuple):
@@ -100,6 +103,28 @@ class Graph:
     def dynamic_batch(self) -> bool:
         """Whether the batch may be any size."""
         return self.program.dynamic_batch
+
+    @property
+    def inputs(self) -> Inputs:
+        """The example inputs that the model was traced with."""
+        return self.program.inputs
+
+    def verify(self, model: nn.Module, seed: int = 0) -> list[Proof]:
+        """Prove on a float64 copy of ``model``, with the inputs it was traced with, that the graph is right about it.
+
+        For every axis that can change: its units are permuted at random, which must leave the outputs alone, and a
+        random half of them is silenced, which must give the outputs of the model without them.
+
+        Args:
+            model: the model that was traced, or one built like it; not changed.
+            seed: of the permutations.
+
+        Returns:
+            A proof per axis that can change; ``all(proof.holds for proof in proofs)`` says that the graph is right.
+        """
+        from netsculpt.graph.verify import verify
+
+        return verify(self, model, self.inputs.args, self.inputs.kwargs, seed)
 
     @cached_property
     def _by_name(self) -> dict[str, Axis]:

@@ -23,10 +23,17 @@ class Inputs(NamedTuple):
 
 
 class Program(NamedTuple):
-    """``exported`` shares the model's own parameters. ``batch``: whether its first dimension is any size, or fixed."""
+    """A traced model.
+
+    Attributes:
+        exported: shares the model's own parameters.
+        dynamic_batch: whether the first dimension of the inputs may be any size, or is fixed.
+        inputs: the example inputs that the model was traced with.
+    """
 
     exported: ExportedProgram
     dynamic_batch: bool
+    inputs: Inputs
 
 
 def as_inputs(example_inputs: Any, kwargs: Mapping[str, Any] | None = None) -> Inputs:
@@ -54,7 +61,7 @@ def export(model: nn.Module, inputs: Inputs) -> Program:
     """
     try:
         with tracing_mode(model):
-            return _any_batch(model, inputs) or Program(_export(model, inputs, None), dynamic_batch=False)
+            return _any_batch(model, inputs) or Program(_export(model, inputs, None), False, inputs)
     except Exception as error:
         raise GraphError(_sentence(model, error)) from error
 
@@ -89,7 +96,7 @@ def _any_batch(model: nn.Module, inputs: Inputs) -> Program | None:
     symbolic = any(
         isinstance(size, torch.SymInt) for node in batch for size in getattr(node.meta.get("val"), "shape", ())
     )
-    return Program(exported, dynamic_batch=symbolic)
+    return Program(exported, symbolic, inputs)
 
 
 def _first_any(leaf: Any) -> dict[int, Any] | None:
