@@ -5,7 +5,10 @@ from netsculpt.edit.distributed import rewrap
 from netsculpt.edit.edits import Edit, InsertLayer, Prune, RemoveLayer, Split, Widen
 from netsculpt.edit.history import History, forget, history, undo
 from netsculpt.edit.plan import Plan
+from netsculpt.edit.replaying import replay
+from netsculpt.edit.storage import load, save
 from netsculpt.edit.transaction import Transaction
+from netsculpt.edit.uniform import magnitude, uniform_pruning
 
 __all__ = [
     "Edit",
@@ -21,6 +24,11 @@ __all__ = [
     "apply",
     "forget",
     "history",
+    "load",
+    "magnitude",
+    "replay",
     "rewrap",
+    "save",
     "undo",
+    "uniform_pruning",
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,9 @@ from netsculpt.graph.verify import difference, outputs_of, rearranged
 
 # Largest difference of outputs, relative to the largest output, that counts as rounding.
 BOUNDS = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.05}
+
+
+LayerEdit: TypeAlias = InsertLayer | RemoveLayer
 
 
 class Outcome(NamedTuple):
@@ -88,25 +91,38 @@ def apply(
     inner = unwrapped(model)
     _require_same(graph, inner)
     drafts = plan.drafts(graph)
-    change = graph.rearrangement({name: each.change for name, each in drafts.items()})
     layers = [edit for edit in plan.edits if isinstance(edit, (InsertLayer, RemoveLayer))]
     expected = _expected(graph, inner, drafts, plan) if check else None
     before = graph.cost()
     with Transaction(model, _several(optimizer), _several(ema), slots=slots) as transaction:
-        _change_axes(transaction, graph, inner, change, drafts)
-        for edit in layers:
-            _change_layers(transaction, edit)
+        step = make(transaction, graph, drafts, layers)
         gap = _check(graph, inner, plan, expected) if check else None
-        record = _record(graph, inner, drafts, change, layers)
-    assert transaction.applied is not None
-    follow = _follow(graph, inner, {name: len(each.change.units) for name, each in drafts.items()}, bool(layers))
-    remember(inner, Step(record, transaction.applied, follow))
+    finish(transaction, graph, drafts, step)
     return Outcome(before, graph.cost(), gap)
 
 
-def _change_axes(
-    transaction: Transaction, graph: Graph, model: nn.Module, change: Rearrangement, drafts: Mapping[str, Draft]
-) -> None:
+def make(transaction: Transaction, graph: Graph, drafts: Mapping[str, Draft], layers: Sequence[LayerEdit]) -> Step:
+    """Change axes, then layers, within a transaction; returns the record of it."""
+    change = graph.rearrangement({name: each.change for name, each in drafts.items()})
+    _change_axes(transaction, graph, change, drafts)
+    for edit in layers:
+        if isinstance(edit, InsertLayer):
+            transaction.insert_module(edit.after, edit.module)
+        else:
+            transaction.replace_module(edit.name, nn.Identity())
+    return Step(_record(graph, drafts, change, layers))
+
+
+def finish(transaction: Transaction, graph: Graph, drafts: Mapping[str, Draft], step: Step) -> None:
+    """After a transaction: let the graph follow, and the model remember how to take the step back."""
+    sizes = {name: len(each.change.units) for name, each in drafts.items()}
+    step.restore_graph = _follow(graph, transaction.model, sizes, bool(step.record["layers"]))
+    step.applied = transaction.applied
+    remember(transaction.model, step)
+
+
+def _change_axes(transaction: Transaction, graph: Graph, change: Rearrangement, drafts: Mapping[str, Draft]) -> None:
+    model = transaction.model
     sizes = {each.axis.term.find(): len(each.change.units) for each in drafts.values()}
     for name, gather in change.gathers.items():
         path, _, attribute = name.rpartition(".")
@@ -129,13 +145,6 @@ def _gradient_scales(
             scale = factors(graph.tensors[name][dim], {each.axis.term.find(): each.change.weights}, sizes)
             scales[dim] = scales[dim] * scale if dim in scales else scale
     return scales
-
-
-def _change_layers(transaction: Transaction, edit: InsertLayer | RemoveLayer) -> None:
-    if isinstance(edit, InsertLayer):
-        transaction.insert_module(edit.after, edit.module)
-    else:
-        transaction.replace_module(edit.name, nn.Identity())
 
 
 def _expected(graph: Graph, model: nn.Module, drafts: Mapping[str, Draft], plan: Plan) -> list[Tensor] | None:
@@ -199,7 +208,7 @@ def _require_same(graph: Graph, model: nn.Module) -> None:
 
 
 def _record(
-    graph: Graph, model: nn.Module, drafts: Mapping[str, Draft], change: Rearrangement, layers: list[Any]
+    graph: Graph, drafts: Mapping[str, Draft], change: Rearrangement, layers: Sequence[LayerEdit]
 ) -> dict[str, Any]:
     """The step as data: enough to do it again on a fresh model, or to make one of these sizes."""
     axes = {
@@ -223,7 +232,7 @@ def _weights(each: Draft) -> list[float] | None:
     return None if bool((weights == 1).all()) else weights.tolist()
 
 
-def _layer(edit: InsertLayer | RemoveLayer) -> dict[str, Any]:
+def _layer(edit: LayerEdit) -> dict[str, Any]:
     """The edit as data; a layer that cannot be described is named, and ``save`` refuses it."""
     try:
         return to_data(edit, state=False)

@@ -106,8 +106,8 @@ class Plan:
         if not isinstance(data, Mapping) or data.get("netsculpt_plan") != FORMAT:
             raise ArgumentError(f"a plan must say netsculpt_plan: {FORMAT}")
         edits = tuple(from_data(each) for each in data["edits"])
-        costs = (Cost(**data[name]) if data.get(name) else None for name in ("before", "after"))
-        return cls(edits, *costs, tuple(data.get("inexact", ())), data.get("predicted"))
+        before, after = (Cost(**data[name]) if data.get(name) else None for name in ("before", "after"))
+        return cls(edits, before, after, tuple(data.get("inexact", ())), data.get("predicted"))
 
 
 def _change(old: int, new: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from netsculpt.edit.drafts import Draft, drawn
+from netsculpt.edit.edits import Widen
 from netsculpt.errors import EditError, ShapeError
 from netsculpt.graph import Gather, Graph
 from netsculpt.graph.positions import contains, labels
@@ -62,33 +64,36 @@ def _writes(
     term = graph.tensors[name][dim]
     here = [each for each in drafts if contains(term, {each.axis.term.find(): None})]
     sizes = {each.axis.term.find(): len(each.change.units) for each in here}
+    rest = [size for d, size in enumerate(tensor.shape) if d != dim]
     found = []
     for each in here:
-        slices = _slices(each, name, dim, tensor, owner)
-        if not slices:
+        given, fresh = each.written.get(name, []), _without_values(each, name)
+        if not given and not fresh:
             continue
         entries = _entries(term, each, sizes)
-        rest = [size for d, size in enumerate(tensor.shape) if d != dim]
-        for units, values, added in slices:
-            count = entries.shape[1] * (tensor.numel() // max(tensor.shape[dim], 1))
+        count = entries.shape[1] * math.prod(rest)
+        for units, values, added in given:
+            if len(here) > 1 and entries.shape[1] != _repetitions(each, name, dim):
+                raise EditError(f"slices of {name} get values while another axis divides them: make it two plans")
             if values.dim() != 2 or values.shape[1] != count:
                 raise ShapeError(f"a unit's slice of {name} has {count} entries, not {list(values.shape[1:])}")
-            if len(here) > 1 and entries.shape[1] > 1:
-                raise EditError(f"slices of {name} get values while another axis divides them: make it two plans")
             found.append(_Write(entries[units].flatten(), values.reshape(-1, *rest), added))
+        place = next(place for place in each.axis.places if (place.tensor, place.dim) == (name, dim))
+        for widen, units in fresh:
+            values = drawn(place, tensor, owner, widen, len(units), count)
+            found.append(_Write(entries[units].flatten(), values.reshape(-1, *rest), added=False))
     return found
 
 
-def _slices(each: Draft, name: str, dim: int, tensor: Tensor, owner: nn.Module) -> list[tuple[Tensor, Tensor, bool]]:
-    """What is written to one tensor, by new unit: what the edits give, else what new units start with."""
-    given = [(units, values, added) for units, values, added in each.written.get(name, [])]
-    places = [place for place in each.axis.places if (place.tensor, place.dim) == (name, dim)]
-    repeats = sum(place.entries.count for place in places)
-    size = repeats * (tensor.numel() // max(tensor.shape[dim], 1))
-    for widen, fresh in each.fresh:
-        if not any(not added and torch.equal(units, fresh) for units, _, added in given):
-            given.append((fresh, drawn(places[0], tensor, owner, widen, len(fresh), size), False))
-    return given
+def _without_values(each: Draft, name: str) -> list[tuple[Widen, Tensor]]:
+    """The new units whose slices of a tensor no edit gives."""
+    written = [units for units, _, added in each.written.get(name, []) if not added]
+    return [(widen, fresh) for widen, fresh in each.fresh if not any(torch.equal(fresh, units) for units in written)]
+
+
+def _repetitions(each: Draft, name: str, dim: int) -> int:
+    """Entries of a unit along a dimension, before the plan."""
+    return sum(place.entries.count for place in each.axis.places if (place.tensor, place.dim) == (name, dim))
 
 
 def _entries(term: Term, each: Draft, sizes: Mapping[Term, int]) -> Tensor:
