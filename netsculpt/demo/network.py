@@ -20,10 +20,12 @@ IMAGE = (1, 8, 8)
 class Place:
     """A layer whose units may be split or removed, with everything that has to change along.
 
-    ``consumer`` is the next mixing layer; ``norm`` and ``consumer_norm`` the batch norms right behind the two.
+    ``name`` is for readers, ``axis`` the library's name of the units; ``consumer`` is the next mixing layer; ``norm`` and
+    ``consumer_norm`` are the batch norms right behind the two.
     """
 
     name: str
+    axis: str
     producer: Mixing
     norm: nn.BatchNorm2d | None
     activation: nn.Module
@@ -81,7 +83,7 @@ def places(net: nn.Sequential) -> list[Place]:
     for (here, producer), (there, consumer) in pairwise(mixing):
         norm = _norm_behind(layers, here)
         activation = layers[here + (2 if norm else 1)]
-        found.append(Place(names[here], producer, norm, activation, consumer, _norm_behind(layers, there)))
+        found.append(Place(names[here], str(here), producer, norm, activation, consumer, _norm_behind(layers, there)))
     return found
 
 

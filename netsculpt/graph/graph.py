@@ -59,6 +59,7 @@ class Graph:
         unknown: operations without a rule, and where they stand.
         dynamic_batch: whether multiply-accumulates are those of one example, or of the whole traced batch.
         program: the traced program; it describes the model as it was when traced.
+        protected: (module path, side) of the ignored layers.
     """
 
     axes: tuple[Axis, ...]
@@ -70,6 +71,7 @@ class Graph:
     parameters: frozenset[str] = field(repr=False)
     products: tuple[tuple[Term, ...], ...] = field(repr=False)
     batch: tuple[Term, ...] = field(repr=False)
+    protected: tuple[tuple[str, str], ...] = field(repr=False)
 
     def __getitem__(self, name: str) -> Axis:
         """The axis called ``name``.
