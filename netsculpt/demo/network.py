@@ -7,6 +7,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from netsculpt.demo.records import Settings
+
 Mixing: TypeAlias = nn.Conv2d | nn.Linear  # a layer whose outputs mix its inputs: it produces units and consumes them
 Widths: TypeAlias = tuple[int, int, int, int]  # units of the three convolutions and of the hidden linear layer
 
@@ -64,6 +66,12 @@ def build_network(widths: Widths, seed: int) -> nn.Sequential:
         pixels = 2 * 2
         layers += [nn.Flatten(), nn.Linear(pixels * inputs, widths[3]), nn.SiLU(), nn.Linear(widths[3], CLASSES)]
     return nn.Sequential(*layers)
+
+
+def narrow_seed() -> tuple[nn.Sequential, Tensor]:
+    """The untrained network that the demo starts with, and two images of noise: for ``inspect`` and ``verify``."""
+    images = torch.randn(2, *IMAGE, generator=torch.Generator().manual_seed(0))
+    return build_network(Settings().seed_widths, seed=0), images
 
 
 def places(net: nn.Sequential) -> list[Place]:
