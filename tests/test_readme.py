@@ -1,7 +1,9 @@
 """What the README says is true: its Python runs, its commands exist, and its table has every op."""
 
+import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +15,8 @@ PAGES = ["README.md", "CONTRIBUTING.md", "bench/results/README.md"]
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_python_runs(number: int) -> None:
-    run_python(BLOCKS[number])
+def test_python_runs(number: int, tmp_path: Path) -> None:
+    run_python(BLOCKS[number], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
 
 
 def test_every_op_is_in_the_table() -> None:

@@ -144,6 +144,8 @@ def _gradient_scales(
     for each in drafts.values():
         for dim in {place.dim for place in each.axis.places if place.tensor == name and not place.silences}:
             assert each.change.weights is not None
+            if bool((each.change.weights == 1).all()):
+                continue
             scale = factors(graph.tensors[name][dim], {each.axis.term.find(): each.change.weights}, sizes)
             scales[dim] = scales[dim] * scale if dim in scales else scale
     return scales
