@@ -136,7 +136,7 @@ def _shown(value: object) -> str:
 
 
 def _lines(proofs: Sequence[Proof]) -> list[str]:
-    width = max(len(proof.axis) for proof in proofs)
+    width = max(len("axis"), *(len(proof.axis) for proof in proofs))
     lines = [f"{'axis':<{width}}  units  permuted  removed"]
     for proof in proofs:
         removed = "-" if proof.removed is None else f"{proof.removed:.1e}"
