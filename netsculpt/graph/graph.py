@@ -59,6 +59,7 @@ class Graph:
         unknown: operations without a rule, and where they stand.
         dynamic_batch: whether multiply-accumulates are those of one example, or of the whole traced batch.
         program: the traced program; it describes the model as it was when traced.
+        protected: (module path, side) of the ignored layers.
     """
 
     axes: tuple[Axis, ...]
@@ -70,6 +71,7 @@ class Graph:
     parameters: frozenset[str] = field(repr=False)
     products: tuple[tuple[Term, ...], ...] = field(repr=False)
     batch: tuple[Term, ...] = field(repr=False)
+    protected: tuple[tuple[str, str], ...] = field(repr=False)
 
     def __getitem__(self, name: str) -> Axis:
         """The axis called ``name``.
@@ -229,7 +231,7 @@ Limit: TypeAlias = frozenset[tuple[Term, int]]
 def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence[Limit], Tensor]]:
     """The factors of the units at a place, each with what it is limited to."""
     units, weights = change
-    if weights is not None and place.silences:
+    if weights is not None and place.silences and bool((weights != 1).any()):
         yield place.silences, weights.to(torch.float64)
     if len(units) != axis.size:
         for rescale in axis.rescales:

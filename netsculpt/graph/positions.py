@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ class IndexMap:
     offset: int
     stride: int
     loops: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Entries of one unit."""
+        return math.prod(count for count, _ in self.loops)
 
     def entries(self, units: Tensor) -> Tensor:
         """int64 [units] -> int64 [units × repetitions], unit by unit."""
@@ -122,4 +128,25 @@ def factors(term: Term, scales: Mapping[Term, Tensor], sizes: Mapping[Term, int]
     result = parts[0]
     for part in parts[1:]:
         result = torch.outer(result, part).flatten()
+    return result
+
+
+def labels(term: Term, axis: Term, sizes: Mapping[Term, int]) -> Tensor:
+    """The unit of ``axis`` that each entry of a dimension belongs to, -1 for entries of no unit.
+
+    Args:
+        term: the dimension.
+        axis: a leaf as ``find`` returns it; where it is a factor twice, the outer one counts.
+        sizes: axis -> number of units, of the axes that are to have another than now.
+    """
+    root = term.find()
+    if root.kind is Kind.LEAF:
+        size = sizes.get(root, root.size)
+        return torch.arange(size) if root is axis else torch.full((size,), -1)
+    parts = [labels(part, axis, sizes) for part in flatten(root, root.kind)]
+    if root.kind is Kind.CONCAT:
+        return torch.cat(parts)
+    result = parts[0]
+    for part in parts[1:]:
+        result = torch.where(result[:, None] < 0, part[None, :], result[:, None]).flatten()
     return result

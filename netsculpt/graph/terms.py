@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-
 MANY = 6  # parts of a term that are shown
 
 

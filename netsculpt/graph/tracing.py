@@ -61,19 +61,32 @@ def trace(
     for path, side in protected:
         _protect(analysis, path, side)
     _refuse_spectral_norm(model, analysis)
-    graph = _graph(model, program, analysis, attributes)
+    graph = _graph(model, program, analysis, attributes, protected)
     probe = Probe(model, inputs)
     faults = probe.at_fault(graph, graph.sculptable)
     if faults and tie_merged(analysis, attributes, [graph[name].term for name in faults]):
-        graph = _graph(model, program, analysis, attributes)
+        graph = _graph(model, program, analysis, attributes, protected)
         faults = probe.at_fault(graph, graph.sculptable)
     for name, reason in faults.items():
         analysis.algebra.freeze(graph[name].term, f"its size is written into the code: {reason}")
-    graph = _graph(model, program, analysis, attributes) if faults else graph
-    return _graph(model, program, analysis, attributes) if find_scales(analysis, graph, probe) else graph
+    graph = _graph(model, program, analysis, attributes, protected) if faults else graph
+    return _graph(model, program, analysis, attributes, protected) if find_scales(analysis, graph, probe) else graph
 
 
-def _graph(model: nn.Module, program: Program, analysis: Analysis, attributes: list[SizeAttribute]) -> Graph:
+def retrace(graph: Graph, model: nn.Module) -> None:
+    """Bring ``graph`` up to date after layers came or went: traced anew with the same inputs and protections."""
+    new = trace(model, graph.inputs.args, graph.inputs.kwargs, ignored_layers=graph.protected)
+    graph.__dict__.clear()
+    graph.__dict__.update(new.__dict__)
+
+
+def _graph(
+    model: nn.Module,
+    program: Program,
+    analysis: Analysis,
+    attributes: list[SizeAttribute],
+    protected: list[tuple[str, str]],
+) -> Graph:
     return Graph(
         axes=tuple(find_axes(analysis)),
         tensors=analysis.tensors,
@@ -84,6 +97,7 @@ def _graph(model: nn.Module, program: Program, analysis: Analysis, attributes: l
         parameters=frozenset(analysis.parameters),
         products=tuple(analysis.facts.macs),
         batch=tuple(analysis.batch),
+        protected=tuple(protected),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -41,7 +42,7 @@ def free(term: Term) -> list[Entry]:
 def partitions(draw: st.DrawFn, size: int) -> list[int]:
     cuts = draw(st.sets(st.integers(1, size - 1), min_size=1, max_size=min(2, size - 1)))
     ends = [0, *sorted(cuts), size]
-    return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+    return [end - start for start, end in itertools.pairwise(ends)]
 
 
 def factorisation(draw: st.DrawFn, size: int) -> list[int]:

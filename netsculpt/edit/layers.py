@@ -1,0 +1,81 @@
+"""Layers as data: the class in torch.nn, its constructor's arguments, and what it holds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netsculpt.errors import ArgumentError, EditError
+
+SIMPLE = (bool, int, float, str, type(None))
+
+
+def to_spec(module: nn.Module, state: bool = True) -> dict[str, Any]:
+    """A layer of torch.nn, or an ``nn.Sequential`` of such, as data; ``state``: with its parameters and buffers.
+
+    Raises:
+        EditError: the layer is of another class, or its attributes do not say how it was made.
+    """
+    kind = type(module).__name__
+    if getattr(nn, kind, None) is not type(module):
+        raise EditError(f"{kind} is not a layer of torch.nn (or a Sequential of such), so it cannot be saved as data")
+    if isinstance(module, nn.Sequential):
+        return {"class": kind, "layers": [to_spec(child, state) for child in module]}
+    spec = {"class": kind, "arguments": _arguments(module), "state": _state(module) if state else {}}
+    try:
+        again = from_spec(spec)
+    except Exception as error:
+        raise EditError(f"{kind} does not show in its attributes how it was made: {error}") from error
+    if repr(again) != repr(module):
+        raise EditError(f"{kind} does not show in its attributes how it was made: {again} is not {module}")
+    return spec
+
+
+def from_spec(spec: Mapping[str, Any]) -> nn.Module:
+    """The layer that ``to_spec`` described.
+
+    Raises:
+        ArgumentError: it is no such description.
+    """
+    kind = getattr(nn, str(spec.get("class")), None)
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise ArgumentError(f"a layer must be of a class in torch.nn, not {spec.get('class')!r}")
+    if "layers" in spec:
+        return nn.Sequential(*(from_spec(child) for child in spec["layers"]))
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in spec["arguments"].items()}
+    module = kind(**arguments)
+    state = {
+        name: torch.tensor(each["tensor"], dtype=getattr(torch, each["dtype"])) for name, each in spec["state"].items()
+    }
+    for name, tensor in state.items():
+        module.get_submodule(name.rpartition(".")[0]).to(tensor.dtype if tensor.is_floating_point() else None)
+    module.load_state_dict(state, strict=bool(state))
+    return module
+
+
+def _arguments(module: nn.Module) -> dict[str, Any]:
+    """Constructor arguments, from the attributes of the same names; ``bias`` is kept as a tensor or None."""
+    found: dict[str, Any] = {}
+    for name, parameter in inspect.signature(type(module).__init__).parameters.items():
+        if name in {"self", "device", "dtype"} or not hasattr(module, name):
+            continue
+        value = getattr(module, name)
+        if name == "bias" and (value is None or isinstance(value, Tensor)):
+            value = value is not None
+        plain = isinstance(value, SIMPLE) or (
+            isinstance(value, (tuple, list)) and all(isinstance(v, SIMPLE) for v in value)
+        )
+        if plain and value != parameter.default:
+            found[name] = list(value) if isinstance(value, (tuple, list)) else value
+    return found
+
+
+def _state(module: nn.Module) -> dict[str, Any]:
+    return {
+        name: {"tensor": tensor.tolist(), "dtype": str(tensor.dtype).removeprefix("torch.")}
+        for name, tensor in module.state_dict().items()
+    }
