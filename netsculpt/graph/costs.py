@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from netsculpt.graph.terms import Kind, Term, flatten, leaves
+from netsculpt.graph.terms import Kind, Term, flatten
 
 
 class Cost(NamedTuple):
@@ -34,9 +34,34 @@ def per_unit(products: Iterable[Sequence[Term]], fixed: Mapping[Term, int]) -> d
     """By how much ``total`` falls when an axis loses one unit, for every axis; ``fixed`` are sizes to assume."""
     falls: dict[Term, int] = {}
     for terms in products:
-        whole = math.prod(size_with(term, fixed) for term in terms)
-        for axis in {axis for term in terms for axis in leaves(term)} - fixed.keys():
-            if axis.frozen is None and whole:
-                fewer = {**fixed, axis: axis.size - 1}
-                falls[axis] = falls.get(axis, 0) + whole - math.prod(size_with(term, fewer) for term in terms)
+        for axis, fall in _falls_of_product(terms, fixed)[1].items():
+            if axis.frozen is None:
+                falls[axis] = falls.get(axis, 0) + fall
     return falls
+
+
+def _falls(term: Term, fixed: Mapping[Term, int]) -> tuple[int, dict[Term, int]]:
+    """The size of ``term``, and by how much it falls when an axis in it loses one unit."""
+    root = term.find()
+    if root.kind is Kind.LEAF:
+        return (fixed[root], {}) if root in fixed else (root.size, {root: 1})
+    parts = flatten(root, root.kind)
+    if root.kind is Kind.PRODUCT:
+        return _falls_of_product(parts, fixed)
+    size, falls = 0, dict[Term, int]()
+    for part in parts:
+        count, inside = _falls(part, fixed)
+        size += count
+        for axis, fall in inside.items():
+            falls[axis] = falls.get(axis, 0) + fall
+    return size, falls
+
+
+def _falls_of_product(parts: Sequence[Term], fixed: Mapping[Term, int]) -> tuple[int, dict[Term, int]]:
+    sizes, inside = zip(*(_falls(part, fixed) for part in parts), strict=True) if parts else ((), ())
+    whole = math.prod(sizes)
+    rest = dict.fromkeys((axis for falls in inside for axis in falls), whole)
+    for size, falls in zip(sizes, inside, strict=True):
+        for axis, fall in falls.items():
+            rest[axis] = rest[axis] // size * (size - fall) if whole else 0
+    return whole, {axis: whole - left for axis, left in rest.items()}
