@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from netsculpt.graph.terms import Kind, Term, leaves
+from netsculpt.graph.terms import Kind, Term, flatten, leaves
 
 
 class Cost(NamedTuple):
@@ -21,7 +21,7 @@ def size_with(term: Term, sizes: Mapping[Term, int]) -> int:
     root = term.find()
     if root.kind is Kind.LEAF:
         return sizes.get(root, root.size)
-    parts = (size_with(part, sizes) for part in root.parts)
+    parts = (size_with(part, sizes) for part in flatten(root, root.kind))
     return math.prod(parts) if root.kind is Kind.PRODUCT else sum(parts)
 
 
