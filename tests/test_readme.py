@@ -1,8 +1,10 @@
 """What the README says is true: its Python runs, its commands exist, and its table has every op."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +19,8 @@ PAGES = ["README.md", "CONTRIBUTING.md", "bench/results/README.md"]
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_python_runs(number: int) -> None:
-    run_python(BLOCKS[number])
+def test_python_runs(number: int, tmp_path: Path) -> None:
+    run_python(BLOCKS[number], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
 
 
 @pytest.mark.parametrize(("arguments", "shown"), COMMANDS, ids=[arguments for arguments, _ in COMMANDS])

@@ -20,8 +20,8 @@ IMAGE = (1, 8, 8)
 class Place:
     """A layer whose units may be split or removed, with everything that has to change along.
 
-    ``name`` is for readers, ``axis`` the library's name of the units; ``consumer`` is the next mixing layer; ``norm`` and
-    ``consumer_norm`` are the batch norms right behind the two.
+    ``name`` is for readers, ``axis`` the library's name of the units; ``consumer`` is the next mixing layer; ``norm``
+    and ``consumer_norm`` are the batch norms right behind the two.
     """
 
     name: str

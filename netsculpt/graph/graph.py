@@ -231,7 +231,7 @@ Limit: TypeAlias = frozenset[tuple[Term, int]]
 def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence[Limit], Tensor]]:
     """The factors of the units at a place, each with what it is limited to."""
     units, weights = change
-    if weights is not None and place.silences:
+    if weights is not None and place.silences and bool((weights != 1).any()):
         yield place.silences, weights.to(torch.float64)
     if len(units) != axis.size:
         for rescale in axis.rescales:
