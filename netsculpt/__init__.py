@@ -3,6 +3,7 @@
 from netsculpt import edit, graph, ops
 from netsculpt.build_info import build_info
 from netsculpt.edit import (
+    Budget,
     InsertLayer,
     Plan,
     Prune,
@@ -21,6 +22,7 @@ from netsculpt.graph import Graph, trace
 
 __version__ = "0.1.0"
 __all__ = [
+    "Budget",
     "Graph",
     "InsertLayer",
     "Plan",
