@@ -45,8 +45,9 @@ def group_for(
 ) -> tuple[Optimizer, dict[str, Any]]:
     """The param group that a new parameter joins: that of the parameter of the layer ``like`` that is most like it.
 
-    A parameter of several dims is like others of several dims, then like those of its own last name; where the layer
-    trains nothing, the nearest layer before it counts, then the nearest after it.
+    A parameter of several dims is like others of several dims (groups without weight decay are made so), then like
+    those of its own last name. Where the layer trains none of several dims, or none of one, the nearest layer before
+    it counts that does, then the nearest after it.
 
     Args:
         parameter: the new one.
@@ -71,11 +72,12 @@ def group_for(
     for other, tensor in tensors.items():
         layer, _, key = other.rpartition(".")
         distance = end - order[layer]
-        unlike = ((tensor.dim() > 1) != (parameter.dim() > 1), key != name.rpartition(".")[2])
+        flat = (tensor.dim() > 1) != (parameter.dim() > 1)
+        unlike = (flat, not _is_inside(layer, like), key != name.rpartition(".")[2])
         for number, optimizer in enumerate(optimizers):
             found = home(optimizer, tensor)
             if found and (parameter.dim() == 2 or type(optimizer).__name__ != "Muon"):
-                options.append(((not _is_inside(layer, like), *unlike, distance < 0, abs(distance)), number, found[0]))
+                options.append(((*unlike, distance < 0, abs(distance)), number, found[0]))
     if not options:
         raise EditError(f"{name} finds no param group beside it; say which with group.")
     _, number, chosen = min(options, key=lambda option: option[0])

@@ -101,6 +101,9 @@ def _bits(tensor: Tensor) -> Tensor:
     tensor = tensor.detach()
     if tensor.layout != torch.strided:
         return torch.tensor(0)
-    flat = tensor.permute(sorted(range(tensor.dim()), key=tensor.stride, reverse=True)).reshape(-1)
-    wide = (flat.numel() * flat.itemsize) % 8 == 0 and (flat.storage_offset() * flat.itemsize) % 8 == 0
-    return flat.view(torch.int64 if wide else torch.uint8).sum(dtype=torch.int64)
+    order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
+    flat = tensor.permute(order).reshape(-1).view(torch.uint8)
+    if flat.storage_offset() % 8:
+        flat = flat.clone()
+    words = len(flat) // 8 * 8
+    return flat[:words].view(torch.int64).sum() + flat[words:].sum(dtype=torch.int64)

@@ -174,10 +174,11 @@ def test_gradients_since_are_pulled_back_and_do_not_count_as_training() -> None:
         lambda weight: weight.data.add_(0.5),
         lambda weight: setattr(weight, "data", weight.data + 0.5),
         lambda weight: weight.detach().add_(0.5),
+        lambda weight: weight.detach().copy_(weight.detach().flip(0)),
         lambda weight: weight.data.view(-1)[0].mul_(-1),
     ],
 )
-def test_training_that_torch_does_not_count_is_seen(write: Callable[[Tensor], Any]) -> None:
+def test_training_is_seen_however_it_is_written(write: Callable[[Tensor], Any]) -> None:
     net = make_net()
     applied = pruned(net)
     write(net.conv1.weight)

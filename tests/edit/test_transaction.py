@@ -93,6 +93,19 @@ def test_rollback_after_the_edited_model_ran() -> None:
     edit.rollback()
 
 
+def test_steps_before_a_rollback_do_not_reach_what_was_replaced() -> None:
+    net, optimizer, _, _ = trained()
+    old, slots = net.conv1.weight.clone(), {n: t.clone() for n, t in optimizer.state[net.conv1.weight].items()}
+    edit = Transaction(net, [optimizer])
+    prune(edit)
+    train_step(net, 2, optimizer)
+    edit.rollback()
+    assert torch.equal(net.conv1.weight, old)
+    assert slots["step"] == 2
+    for name, slot in optimizer.state[net.conv1.weight].items():
+        assert torch.equal(slot, slots[name]), name
+
+
 def test_leaving_the_block_commits_and_a_later_failure_does_not_undo() -> None:
     net = make_net()
     with Transaction(net) as edit:
