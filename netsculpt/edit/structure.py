@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netsculpt.edit.changes import Assignment, Change, Hook, Place
+from netsculpt.edit.names import Names
 from netsculpt.edit.optimizers import home
 from netsculpt.errors import ArgumentError, EditError
 
@@ -32,6 +33,13 @@ def insertion(after: nn.Module, module: nn.Module) -> tuple[str, list[Change]]:
     names = ("inserted" if number == 0 else f"inserted_{number}" for number in range(len(taken) + 1))
     key = next(key for key in names if not hasattr(after, key))
     return key, [Assignment(Place(after, key), module), Hook(after, partial(run_inserted, key))]
+
+
+def replacement(names: Names, name: str, module: nn.Module) -> list[Assignment]:
+    """The changes that put a module in the place of another, under all its names."""
+    old = names.submodule(name)
+    places = [alias.rpartition(".") for alias in names.order if alias and names.module.get_submodule(alias) is old]
+    return [Assignment(Place(names.module.get_submodule(parent), key), module) for parent, _, key in places]
 
 
 def group_for(

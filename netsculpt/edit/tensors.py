@@ -64,11 +64,14 @@ class Stamp:
 
 
 @torch.no_grad()
-def return_training(gather: Gather, new: Tensor, old: Tensor, value: Stamp, gradient: Stamp) -> bool:
+def return_training(
+    gather: Gather, added: Tensor | None, new: Tensor, old: Tensor, value: Stamp, gradient: Stamp
+) -> bool:
     """Brings what was trained in ``new`` back into ``old``.
 
     Args:
         gather: how ``new`` was made of ``old``.
+        added: what ``new`` had beyond that.
         new: the tensor that was trained, or not.
         old: what it was made of; written to only where ``new`` was.
         value: stamp of ``new`` when the edit was committed.
@@ -79,7 +82,7 @@ def return_training(gather: Gather, new: Tensor, old: Tensor, value: Stamp, grad
     """
     untouched = value.matches(new)
     if not untouched:
-        _write(old, merge(gather, new, old))
+        _write(old, merge(gather, new, old, added))
     if not gradient.matches(new.grad):
         old.grad = None if new.grad is None else pull_back(gather, new.grad, old)
     old.requires_grad_(new.requires_grad)
