@@ -23,3 +23,7 @@ class GraphError(NetsculptError, RuntimeError):
 
 class EditError(NetsculptError, RuntimeError):
     """An edit cannot be made on this model as it is; nothing was changed."""
+
+
+class BudgetError(ArgumentError):
+    """A budget makes no sense, or cannot be kept."""

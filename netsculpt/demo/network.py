@@ -7,6 +7,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from netsculpt.demo.records import Settings
+
 Mixing: TypeAlias = nn.Conv2d | nn.Linear  # a layer whose outputs mix its inputs: it produces units and consumes them
 Widths: TypeAlias = tuple[int, int, int, int]  # units of the three convolutions and of the hidden linear layer
 
@@ -18,10 +20,12 @@ IMAGE = (1, 8, 8)
 class Place:
     """A layer whose units may be split or removed, with everything that has to change along.
 
-    ``consumer`` is the next mixing layer; ``norm`` and ``consumer_norm`` the batch norms right behind the two.
+    ``name`` is for readers, ``axis`` the library's name of the units; ``consumer`` is the next mixing layer; ``norm``
+    and ``consumer_norm`` are the batch norms right behind the two.
     """
 
     name: str
+    axis: str
     producer: Mixing
     norm: nn.BatchNorm2d | None
     activation: nn.Module
@@ -64,6 +68,12 @@ def build_network(widths: Widths, seed: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def narrow_seed() -> tuple[nn.Sequential, Tensor]:
+    """The untrained network that the demo starts with, and two images of noise: for ``inspect`` and ``verify``."""
+    images = torch.randn(2, *IMAGE, generator=torch.Generator().manual_seed(0))
+    return build_network(Settings().seed_widths, seed=0), images
+
+
 def places(net: nn.Sequential) -> list[Place]:
     """Every place of ``net``, input to output; the last mixing layer makes the outputs and is no place."""
     layers = list(net)
@@ -73,7 +83,7 @@ def places(net: nn.Sequential) -> list[Place]:
     for (here, producer), (there, consumer) in pairwise(mixing):
         norm = _norm_behind(layers, here)
         activation = layers[here + (2 if norm else 1)]
-        found.append(Place(names[here], producer, norm, activation, consumer, _norm_behind(layers, there)))
+        found.append(Place(names[here], str(here), producer, norm, activation, consumer, _norm_behind(layers, there)))
     return found
 
 

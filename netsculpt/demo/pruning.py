@@ -111,7 +111,7 @@ def prune(net: nn.Sequential, index: int, seen: Imitation, units: Tensor, weight
     batch norm behind it, where training would find it anyway.
     """
     place = places(net)[index]
-    surgery.rearrange(place, units, torch.ones(len(units)))
+    surgery.keep(net, place, units)
     place.consumer.weight.copy_(weight.view_as(place.consumer.weight))
     lost = seen.weight @ seen.mean - weight @ seen.mean[seen.inputs_of(units)]
     if place.consumer_norm is not None:

@@ -14,6 +14,8 @@ from netsculpt import ops
 from netsculpt.demo import surgery
 from netsculpt.demo.data import Part
 from netsculpt.demo.network import Mixing, places
+from netsculpt.edit import undo
+from netsculpt.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -117,21 +119,28 @@ def choose(measured: list[Spectrum], count: int, step: float) -> list[Split]:
     return sorted(candidates, key=lambda split: split.gain)[:count]
 
 
-def apply(net: nn.Sequential, plan: list[Split], scale: float = 1.0) -> None:
-    """Split in place, last layer first, which is the order that ``surgery.split`` asks for."""
+def apply(net: nn.Sequential, plan: list[Split], scale: float = 1.0, graph: Graph | None = None) -> None:
+    """Split in place; ``graph``, where it is given, is the network's and follows."""
     where = places(net)
-    for index in reversed(range(len(where))):
-        chosen = [split for split in plan if split.place == index]
-        if chosen:
-            units = torch.tensor([split.unit for split in chosen])
-            surgery.split(where[index], units, scale * torch.stack([split.offset for split in chosen]))
+    surgery.split(net, [(where[split.place], split.unit, scale * split.offset) for split in plan], graph)
 
 
-def measured_change(net: nn.Sequential, plan: list[Split], part: Part, scale: float = 1.0) -> float:
-    """What splitting does to the loss on ``part``: two float64 copies in eval mode, one of them split."""
-    before, after = copy.deepcopy(net).double().eval(), copy.deepcopy(net).double().eval()
-    apply(after, plan, scale)
-    images = part.images.double()
+def measured_change(
+    net: nn.Sequential, plan: list[Split], part: Part, scale: float = 1.0, graph: Graph | None = None
+) -> float:
+    """What splitting does to the loss on ``part``: a float64 copy in eval mode before and after.
+
+    ``graph``, where it is given, is that of ``net``, and is so again afterwards.
+    """
+    trial = copy.deepcopy(net).double().eval()
+    before = _loss(trial, part)
+    apply(trial, plan, scale, graph)
+    change = _loss(trial, part) - before
+    if plan:
+        undo(trial)
+    return change
+
+
+def _loss(net: nn.Sequential, part: Part) -> float:
     with torch.no_grad():
-        losses = [F.cross_entropy(each(images), part.labels).item() for each in (before, after)]
-    return losses[1] - losses[0]
+        return F.cross_entropy(net(part.images.double()), part.labels).item()

@@ -56,9 +56,10 @@ class Story:
 
     def _compare(self, net: nn.Sequential, measured: list[splitting.Spectrum], plan: list[Split]) -> Round:
         """Predicted against measured, before the network itself is touched."""
+        graph = surgery.graph_of(net)
 
         def change(splits: list[Split], scale: float = 1.0) -> float:
-            return splitting.measured_change(net, splits, self.data.train, scale)
+            return splitting.measured_change(net, splits, self.data.train, scale, graph)
 
         total = sum(split.gain for split in plan)
         units = [SplitUnit(s.name, s.unit, s.value, s.gain, change([s])) for s in plan]
@@ -83,7 +84,7 @@ class Story:
         as_they_are = torch.ones(keep, dtype=torch.float64)
         pruning.prune(pruned, index, seen, kept, pruning.refit(seen, kept, factors[kept]))
         pruning.prune(refitted, index, seen, large, pruning.refit(seen, large, as_they_are))
-        surgery.rearrange(places(largest)[index], large, as_they_are)
+        surgery.keep(largest, places(largest)[index], large)
         for name, tuned, net in (
             (PRUNED, PRUNED_TUNED, pruned),
             (MAGNITUDE_REFIT, MAGNITUDE_REFIT_TUNED, refitted),

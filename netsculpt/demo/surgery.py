@@ -1,74 +1,33 @@
-"""Change the units of a place: one rearrangement serves splitting and pruning.
+"""Splitting and pruning the demo's network: thin words over the library's edits."""
 
-Enough for a plain sequence of layers; the general structure (residuals, groups, optimizer state) is the library's.
-"""
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
-from netsculpt.demo.network import Place
+from netsculpt.demo.network import IMAGE, Place
+from netsculpt.edit import Plan, Prune, Split, apply
+from netsculpt.graph import Graph, trace
 
 
-@torch.no_grad()
-def rearrange(place: Place, units: Tensor, shares: Tensor) -> None:
-    """Make the units of ``place`` copies of its present ``units``, each counting ``shares`` times as much.
-
-    Args:
-        place: changed in place: rows of the producer and its batch norm, columns of the consumer.
-        units: [new] indices of present units; one that appears twice is duplicated, one that is absent is removed.
-        shares: [new] factors on the consumer's columns; function-preserving when they sum to 1 for every present unit.
-    """
-    columns = place.columns
-    _take_rows(place.producer, units)
-    if place.norm is not None:
-        _take_rows(place.norm, units)
-    inputs = (units[:, None] * columns + torch.arange(columns)).flatten()
-    factors = shares.repeat_interleave(columns).to(place.consumer.weight)
-    weight = place.consumer.weight[:, inputs]
-    place.consumer.weight = nn.Parameter(weight * factors.view(1, -1, *[1] * (weight.dim() - 2)))
-    _record_widths(place)
+def graph_of(net: nn.Sequential) -> Graph:
+    """The axes of the network as it is."""
+    return trace(net, torch.zeros(2, *IMAGE, dtype=next(net.parameters()).dtype))
 
 
-@torch.no_grad()
-def split(place: Place, units: Tensor, offsets: Tensor) -> None:
-    """Replace each unit θ by θ+δ in its row and θ−δ in a new last row, each feeding the consumer half as much.
-
-    Splitting two neighbouring layers is right in the order output to input: a consumer that was split before has
-    its δ halved on duplicated inputs together with its weights.
+def split(net: nn.Sequential, moves: Iterable[tuple[Place, int, Tensor]], graph: Graph | None = None) -> None:
+    """Replace units θ by θ + δ and θ − δ, each feeding the consumer half as much; all at once, in place.
 
     Args:
-        place: changed in place.
-        units: [s] distinct indices.
-        offsets: [s, D] δ per unit: the flattened incoming weights, then the bias where there is one.
+        net: changed in place.
+        moves: (place, unit, δ [D]): incoming weights, flattened, then the bias where there is one.
+        graph: of the network, which follows; traced where it is not given.
     """
-    present = place.units
-    shares = torch.ones(present + len(units), dtype=torch.float64)
-    shares[units] = shares[present:] = 0.5
-    rearrange(place, torch.cat([torch.arange(present), units]), shares)
-    copies = torch.arange(present, present + len(units))
-    fan_in = place.producer.weight[0].numel()
-    rows = place.producer.weight.view(-1, fan_in)
-    rows[units] += offsets[:, :fan_in].to(rows)
-    rows[copies] -= offsets[:, :fan_in].to(rows)
-    if place.producer.bias is not None:
-        place.producer.bias[units] += offsets[:, fan_in].to(rows)
-        place.producer.bias[copies] -= offsets[:, fan_in].to(rows)
+    edits = [Split(place.axis, unit, offsets=torch.stack([offset, -offset])) for place, unit, offset in moves]
+    if edits:
+        apply(Plan(tuple(edits)), net, graph=graph or graph_of(net), check=False)
 
 
-def _take_rows(layer: nn.Module, rows: Tensor) -> None:
-    for name, parameter in list(layer.named_parameters(recurse=False)):
-        setattr(layer, name, nn.Parameter(parameter[rows]))
-    for name, buffer in list(layer.named_buffers(recurse=False)):
-        if buffer.dim():  # the count of batches seen belongs to the layer, not to a channel
-            setattr(layer, name, buffer[rows])
-
-
-def _record_widths(place: Place) -> None:
-    for layer in (place.producer, place.consumer):
-        outputs, inputs = layer.weight.shape[:2]
-        if isinstance(layer, nn.Conv2d):
-            layer.out_channels, layer.in_channels = outputs, inputs
-        else:
-            layer.out_features, layer.in_features = outputs, inputs
-    if place.norm is not None:
-        place.norm.num_features = place.units
+def keep(net: nn.Sequential, place: Place, units: Tensor) -> None:
+    """Remove all units of ``place`` but ``units``, which stand in that order afterwards; in place."""
+    apply(Plan((Prune(place.axis, units),)), net, graph=graph_of(net), check=False)

@@ -1,6 +1,7 @@
 """Edits: change a model in place, exactly and reversibly, with everything that trains it."""
 
 from netsculpt.edit.applying import Outcome, apply
+from netsculpt.edit.budget import Budget
 from netsculpt.edit.distributed import rewrap
 from netsculpt.edit.edits import Edit, InsertLayer, Prune, RemoveLayer, Split, Widen
 from netsculpt.edit.history import History, forget, history, undo
@@ -11,6 +12,7 @@ from netsculpt.edit.transaction import Transaction
 from netsculpt.edit.uniform import magnitude, uniform_pruning
 
 __all__ = [
+    "Budget",
     "Edit",
     "History",
     "InsertLayer",

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from netsculpt.edit.averages import Average
 from netsculpt.edit.drafts import Draft
 from netsculpt.edit.edits import InsertLayer, RemoveLayer, Split, to_data
+from netsculpt.edit.folding import fold
 from netsculpt.edit.history import Step, remember
 from netsculpt.edit.optimizers import SlotMode
 from netsculpt.edit.plan import Plan
@@ -95,6 +96,7 @@ def apply(
     expected = _expected(graph, inner, drafts, plan) if check else None
     before = graph.cost()
     with Transaction(model, _several(optimizer), _several(ema), slots=slots) as transaction:
+        fold(transaction, graph, drafts)
         step = make(transaction, graph, drafts, layers)
         gap = _check(graph, inner, plan, expected) if check else None
     finish(transaction, graph, drafts, step)
@@ -142,6 +144,8 @@ def _gradient_scales(
     for each in drafts.values():
         for dim in {place.dim for place in each.axis.places if place.tensor == name and not place.silences}:
             assert each.change.weights is not None
+            if bool((each.change.weights == 1).all()):
+                continue
             scale = factors(graph.tensors[name][dim], {each.axis.term.find(): each.change.weights}, sizes)
             scales[dim] = scales[dim] * scale if dim in scales else scale
     return scales

@@ -40,6 +40,7 @@ class Draft:
         written: tensor name -> values for slices, in order.
         fresh: the new units that no old one made, with the edits that asked for them.
         preserving: whether the function is meant to stay, but for silenced and scaled units.
+        folds: whether what removed units add is kept in biases.
     """
 
     axis: Axis
@@ -47,6 +48,7 @@ class Draft:
     written: dict[str, list[Written]] = field(default_factory=dict)
     fresh: list[tuple[Widen, Tensor]] = field(default_factory=list)
     preserving: bool = True
+    folds: bool = False
 
     def silenced(self) -> Tensor:
         """[old size] the factors of the old units' outgoing weights that come to the same function."""
@@ -54,7 +56,12 @@ class Draft:
         assert weights is not None
         total = torch.zeros(self.axis.size, dtype=torch.float64)
         old = units >= 0
-        return total.index_add_(0, units[old], weights[old])
+        total.index_add_(0, units[old], weights[old])
+        if self.folds:
+            kept = torch.zeros(self.axis.size, dtype=torch.bool)
+            kept[units[old]] = True
+            total[~kept] = 1
+        return total
 
 
 def draft(axis: Axis, edits: Sequence[Prune | Split | Widen]) -> Draft:
@@ -75,7 +82,7 @@ def draft(axis: Axis, edits: Sequence[Prune | Split | Widen]) -> Draft:
     units, weights = keep.tolist(), [1.0] * len(keep)
     if prunes and prunes[0].scale is not None:
         weights = prunes[0].scale.tolist()  # type: ignore[union-attr]
-    result = Draft(axis, Change(keep))
+    result = Draft(axis, Change(keep), folds=bool(prunes) and prunes[0].fold)
     place = {unit: number for number, unit in enumerate(units)}
     done: set[int] = set()
     for split in splits:

@@ -28,11 +28,14 @@ class Prune:
         axis: name of the axis.
         keep: distinct units, in the order in which they will stand.
         scale: factor of each kept unit's outgoing weights, in the order of ``keep``; None for ones.
+        fold: whether what the removed units add goes into the biases of the layers that use them; they must answer the
+            same whatever the input, as units without incoming weights do.
     """
 
     axis: str
     keep: Tensor | Iterable[int]
     scale: Tensor | Iterable[float] | None = None
+    fold: bool = False
     kind: ClassVar[str] = "prune"
 
     def __post_init__(self) -> None:

@@ -8,9 +8,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from netsculpt.edit.budget import Budget
 from netsculpt.edit.edits import Prune
 from netsculpt.edit.plan import Plan
-from netsculpt.errors import ArgumentError, GraphError
+from netsculpt.errors import ArgumentError, BudgetError, GraphError
 from netsculpt.graph import Axis, Graph
 from netsculpt.graph.positions import labels
 
@@ -20,9 +21,10 @@ Importance: TypeAlias = Callable[[Axis], Tensor] | Mapping[str, Tensor]
 
 def uniform_pruning(
     graph: Graph,
-    pruning_ratio: float,
     importance: Importance,
     *,
+    pruning_ratio: float | None = None,
+    budget: Budget | None = None,
     axes: Iterable[str] | None = None,
     round_to: int = 1,
 ) -> Plan:
@@ -30,10 +32,11 @@ def uniform_pruning(
 
     Args:
         graph: of the model.
-        pruning_ratio: fraction of the *units* of each axis to remove, from 0 to below 1; parameters between two pruned
-            axes fall by about 1 - (1 - ratio)².
         importance: one number per unit, the higher the more it is worth: a function of an axis, such as
             ``magnitude(model, graph)``, or tensors by axis name.
+        pruning_ratio: fraction of the *units* of each axis to remove, from 0 to below 1; parameters between two pruned
+            axes fall by about 1 - (1 - ratio)².
+        budget: in the place of a ratio: the smallest ratio, to a thousandth, that keeps it.
         axes: names of the axes to prune; by default all that can change.
         round_to: what is left of an axis is rounded up to a multiple of this, where the axis has as many.
 
@@ -42,24 +45,49 @@ def uniform_pruning(
 
     Raises:
         ArgumentError: the ratio or ``round_to`` makes no sense, or an importance is not one finite number per unit.
+        BudgetError: even the largest ratio does not keep the budget.
         GraphError: no axis of the model can be pruned so.
     """
-    if not 0 <= pruning_ratio < 1:
-        raise ArgumentError(f"pruning_ratio must be a fraction of units from 0 to below 1, not {pruning_ratio!r}")
+    if (pruning_ratio is None) == (budget is None):
+        raise ArgumentError("uniform_pruning needs either a pruning_ratio or a budget")
     if round_to < 1:
         raise ArgumentError(f"round_to must be a whole number above 0, not {round_to!r}")
-    chosen = graph.sculptable if axes is None else [graph[name] for name in axes]
+    chosen = graph.sculptable if axes is None else tuple(graph[name] for name in axes)
+    ratio = _ratio_within(graph, budget, chosen, round_to) if budget is not None else pruning_ratio
+    if ratio is None or not 0 <= ratio < 1:
+        raise ArgumentError(f"pruning_ratio must be a fraction of units from 0 to below 1, not {ratio!r}")
+    sizes = _sizes(chosen, ratio, round_to)
     edits = []
     for axis in chosen:
-        wanted = max(1, axis.size - int(axis.size * pruning_ratio))
-        kept = min(axis.size, -(-wanted // round_to) * round_to)
-        if kept < axis.size:
-            worth = _worth(axis, importance)
+        if sizes[axis.name] < axis.size:
             # A stable sort: of equals the first units stay.
-            edits.append(Prune(axis.name, torch.argsort(worth, descending=True, stable=True)[:kept].sort().values))
+            order = torch.argsort(_worth(axis, importance), descending=True, stable=True)
+            edits.append(Prune(axis.name, order[: sizes[axis.name]].sort().values))
     if not edits:
-        raise GraphError(f"a pruning_ratio of {pruning_ratio:g} removes no unit: {_why(graph)}")
+        raise GraphError(f"a pruning_ratio of {ratio:g} removes no unit: {_why(graph)}")
     return Plan.of(graph, edits)
+
+
+def _sizes(axes: Iterable[Axis], ratio: float, round_to: int) -> dict[str, int]:
+    """Units that stay of every axis."""
+    wanted = {axis.name: (axis.size, max(1, axis.size - int(axis.size * ratio))) for axis in axes}
+    return {name: min(size, -(-kept // round_to) * round_to) for name, (size, kept) in wanted.items()}
+
+
+def _ratio_within(graph: Graph, budget: Budget, axes: tuple[Axis, ...], round_to: int) -> float:
+    """The smallest ratio in thousandths that keeps the budget; the cost falls with the ratio, so halving finds it."""
+    present = graph.cost()
+    low, high = 0, 999
+    if not budget.allows(graph.cost(_sizes(axes, high / 1000, round_to)), present):
+        smallest = graph.cost(_sizes(axes, high / 1000, round_to))
+        raise BudgetError(f"{budget} cannot be kept: one unit of every axis takes {smallest}")
+    while low < high:
+        middle = (low + high) // 2
+        if budget.allows(graph.cost(_sizes(axes, middle / 1000, round_to)), present):
+            high = middle
+        else:
+            low = middle + 1
+    return low / 1000
 
 
 def magnitude(model: nn.Module, graph: Graph) -> Callable[[Axis], Tensor]:

@@ -34,10 +34,9 @@ class Algebra:
         elif b.kind is Kind.LEAF:
             self._bind(b, a)
         else:
-            fits = self._match(a, b)
-            if fits and a.find() is not b.find():
-                self._link(a.find(), b.find())
-            elif not fits:
+            if self._match(a, b):
+                self._merge(a.find(), b.find())
+            else:
                 self._give_up(a, b)
 
     def factor(self, term: Term, inner: int) -> tuple[Term, Term] | None:
@@ -100,10 +99,19 @@ class Algebra:
         return self._mark(leaf(size))
 
     def _bind(self, bound: Term, to: Term) -> None:
-        if to.kind is not Kind.LEAF and any(inside is bound for inside in leaves(to)):
-            self._give_up(bound, to)  # an axis inside itself: only with parts of size 1 beside it
-        else:
+        inside = list(leaves(to)) if to.kind is not Kind.LEAF else []
+        times = sum(axis is bound for axis in inside)
+        if not times:
             self._link(bound, to)
+            return
+        for axis in inside:  # beside an axis inside itself there is only what has no extent, and must stay so
+            if axis is not bound or times > 1:
+                self.freeze(axis, f"a dimension of size {axis.size} ({self.where})")
+
+    def _merge(self, a: Term, b: Term) -> None:
+        """Have one stand for both, unless it is a part of the other one, which only adds dimensions of size 1."""
+        if a is not b and not _occurs(a, b) and not _occurs(b, a):
+            self._link(a, b)
 
     def _link(self, root: Term, to: Term) -> None:
         root.link = to
@@ -111,7 +119,10 @@ class Algebra:
             self.freeze(to, root.frozen)
 
     def _give_up(self, a: Term, b: Term) -> None:
-        why = f"its units cannot be told apart: {a!r} against {b!r} ({self.where})"
+        if a.size != b.size:
+            why = f"dimensions of {a.size} and of {b.size} entries meet ({self.where})"
+        else:
+            why = f"{a.size} entries are divided as {a} and as {b}, which no unit fits ({self.where})"
         self.freeze(a, why)
         self.freeze(b, why)
 
@@ -166,3 +177,14 @@ class Algebra:
         for part, piece in zip(parts, pieces, strict=True):
             self.equate(part, product((piece, rest)))
         return True
+
+
+def _occurs(inner: Term, outer: Term) -> bool:
+    """Whether ``inner`` is a part of ``outer``, both as ``find`` returns them and of the same size."""
+    stack = [outer]
+    while stack:
+        root = stack.pop().find()
+        if root is inner:
+            return True
+        stack.extend(part for part in root.parts if part.size == inner.size)
+    return False

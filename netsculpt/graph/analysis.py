@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor, fx
@@ -25,6 +25,14 @@ STATE = {InputKind.PARAMETER, InputKind.BUFFER}
 EFFECTS = ("_assert", "sym_constrain", "assert_", "_check", "profiler")
 
 
+class Step(NamedTuple):
+    """One operation of the program with what is known of its tensors: ``inputs`` are the terms of all operands."""
+
+    node: fx.Node
+    inputs: tuple[Term, ...]
+    outputs: tuple[tuple[Term, ...], ...]
+
+
 class Analysis:
     """The terms of every parameter and buffer of a program, and the facts about them.
 
@@ -33,6 +41,7 @@ class Analysis:
         parameters: those names that are parameters.
         batch: the terms that stand for the batch, where it may be any size.
         unknown: operations without a rule, with where they stand.
+        steps: the operations that make tensors, in the order in which they run.
     """
 
     def __init__(self, exported: ExportedProgram) -> None:
@@ -42,6 +51,7 @@ class Analysis:
         self.parameters: set[str] = set()
         self.batch: list[Term] = []
         self.unknown: list[str] = []
+        self.steps: list[Step] = []
         inputs = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
         by_identity: dict[int, str] = {}
         placeholders = {}
@@ -104,8 +114,11 @@ class Analysis:
             return self._nested(node, args)
         call = Call(node, _named(node, args, kwargs), self.algebra, self.facts)
         self.algebra.where = call.where
-        outcome = self._rule(node)(call)
-        return _as_values(call, outcome)
+        result = _as_values(call, self._rule(node)(call))
+        inputs = tuple(term for value in call.values() for term in value.dims)
+        outputs = tuple(value.dims for value in (result if isinstance(result, list) else [result]))
+        self.steps.append(Step(node, inputs, outputs))
+        return result
 
     def _rule(self, node: fx.Node) -> Callable[[Call], Outcome]:
         if not isinstance(node.target, torch._ops.OpOverload):

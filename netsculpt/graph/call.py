@@ -101,7 +101,7 @@ class Call:
         """``term`` as (outer, inner); frozen where it cannot be factored."""
         factors = self._algebra.factor(term, inner)
         if factors is None:
-            why = f"{term!r} does not divide into groups of {inner} ({self.where})"
+            why = f"its entries, {term}, do not divide into groups of {inner} ({self.where})"
             self._algebra.freeze(term, why)
             return leaf(term.size // inner, frozen=why), leaf(inner, frozen=why)
         return factors
@@ -110,7 +110,7 @@ class Call:
         """``term`` as two pieces; frozen where that would cut through a unit."""
         pieces = self._algebra.cut(term, at)
         if pieces is None:
-            why = f"cutting {term!r} at {at} would cut through a unit ({self.where})"
+            why = f"a cut of its entries, {term}, at {at} would go through a unit ({self.where})"
             self._algebra.freeze(term, why)
             return leaf(at, frozen=why), leaf(term.size - at, frozen=why)
         return pieces

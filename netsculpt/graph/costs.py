@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from netsculpt.graph.terms import Kind, Term, leaves
+from netsculpt.graph.terms import Kind, Term, flatten, leaves
 
 
 class Cost(NamedTuple):
@@ -21,7 +21,7 @@ def size_with(term: Term, sizes: Mapping[Term, int]) -> int:
     root = term.find()
     if root.kind is Kind.LEAF:
         return sizes.get(root, root.size)
-    parts = (size_with(part, sizes) for part in root.parts)
+    parts = (size_with(part, sizes) for part in flatten(root, root.kind))
     return math.prod(parts) if root.kind is Kind.PRODUCT else sum(parts)
 
 
@@ -30,13 +30,16 @@ def total(products: Iterable[Sequence[Term]], sizes: Mapping[Term, int]) -> int:
     return sum(math.prod(size_with(term, sizes) for term in terms) for terms in products)
 
 
-def per_unit(products: Iterable[Sequence[Term]], fixed: Mapping[Term, int]) -> dict[Term, int]:
-    """By how much ``total`` falls when an axis loses one unit, for every axis; ``fixed`` are sizes to assume."""
-    falls: dict[Term, int] = {}
+def falls(products: Iterable[Sequence[Term]], fixed: Mapping[Term, int], left: Callable[[int], int]) -> dict[Term, int]:
+    """By how much ``total`` falls when an axis of ``size`` units has ``left(size)``, for every axis that can change.
+
+    ``fixed`` are sizes to assume of other axes.
+    """
+    found: dict[Term, int] = {}
     for terms in products:
         whole = math.prod(size_with(term, fixed) for term in terms)
         for axis in {axis for term in terms for axis in leaves(term)} - fixed.keys():
             if axis.frozen is None and whole:
-                fewer = {**fixed, axis: axis.size - 1}
-                falls[axis] = falls.get(axis, 0) + whole - math.prod(size_with(term, fewer) for term in terms)
-    return falls
+                fewer = {**fixed, axis: left(axis.size)}
+                found[axis] = found.get(axis, 0) + whole - math.prod(size_with(term, fewer) for term in terms)
+    return found

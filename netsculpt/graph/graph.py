@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from netsculpt.errors import ArgumentError, GraphError
 from netsculpt.graph.attributes import SizeAttribute
 from netsculpt.graph.axes import Axis, Place
-from netsculpt.graph.costs import Cost, per_unit, size_with, total
+from netsculpt.graph.costs import Cost, falls, size_with, total
 from netsculpt.graph.gather import Gather
 from netsculpt.graph.positions import contains, factors, sources
 from netsculpt.graph.program import Inputs, Program
@@ -145,9 +145,22 @@ class Graph:
         params, macs = self._unit_costs
         return Cost(params.get(axis, 0), macs.get(axis, 0))
 
+    def cost_on(self, name: str) -> Cost:
+        """What lies on the axis called ``name``: by how much the model would shrink without it."""
+        axis = self[name].term.find()
+        params, macs = self._whole_costs
+        return Cost(params.get(axis, 0), macs.get(axis, 0))
+
     @cached_property
     def _unit_costs(self) -> tuple[dict[Term, int], dict[Term, int]]:
-        return per_unit(self._weights(), {}), per_unit(self.products, self._one_example())
+        return self._falls(lambda size: size - 1)
+
+    @cached_property
+    def _whole_costs(self) -> tuple[dict[Term, int], dict[Term, int]]:
+        return self._falls(lambda _: 0)
+
+    def _falls(self, left: Callable[[int], int]) -> tuple[dict[Term, int], dict[Term, int]]:
+        return falls(self._weights(), {}, left), falls(self.products, self._one_example(), left)
 
     def tensor_size(self, name: str) -> int:
         """Number of entries of a parameter or buffer."""
@@ -190,6 +203,7 @@ class Graph:
         forget_sizes(term for terms in self.products for term in terms)
         forget_sizes(term for each in self.attributes for term in each.terms)
         self.__dict__.pop("_unit_costs", None)
+        self.__dict__.pop("_whole_costs", None)
 
     def _check(self, axis: Axis, change: Change) -> None:
         if axis.frozen is not None:
@@ -231,7 +245,7 @@ Limit: TypeAlias = frozenset[tuple[Term, int]]
 def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence[Limit], Tensor]]:
     """The factors of the units at a place, each with what it is limited to."""
     units, weights = change
-    if weights is not None and place.silences:
+    if weights is not None and place.silences and not bool((weights == 1).all()):  # ones cost a pass in float64
         yield place.silences, weights.to(torch.float64)
     if len(units) != axis.size:
         for rescale in axis.rescales:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from netsculpt.graph.terms import Kind, Term, leaves, product
+from netsculpt.graph.terms import Kind, Term, flatten, leaves
 
 
 @dataclass(frozen=True)
@@ -52,24 +52,26 @@ def _maps(term: Term, offset: int, step: int, loops: tuple[tuple[int, int], ...]
     root = term.find()
     if root.kind is Kind.LEAF:
         yield root, IndexMap(offset, step, loops)
-    elif root.kind is Kind.CONCAT:
-        for part in root.parts:
+        return
+    parts = flatten(root, root.kind)  # chains of hundreds of concatenations are one step, not as many levels
+    if root.kind is Kind.CONCAT:
+        for part in parts:
             yield from _maps(part, offset, step, loops)
             offset += part.size * step
-    else:
-        strides = _strides(root)
-        for number, (part, stride) in enumerate(zip(root.parts, strides, strict=True)):
-            others = tuple(
-                (other.size, step * apart)
-                for k, (other, apart) in enumerate(zip(root.parts, strides, strict=True))
-                if k != number and other.size > 1
-            )
-            yield from _maps(part, offset, step * stride, loops + others)
+        return
+    strides = _strides(parts)
+    for number, (part, stride) in enumerate(zip(parts, strides, strict=True)):
+        others = tuple(
+            (other.size, step * apart)
+            for k, (other, apart) in enumerate(zip(parts, strides, strict=True))
+            if k != number and other.size > 1
+        )
+        yield from _maps(part, offset, step * stride, loops + others)
 
 
-def _strides(root: Term) -> list[int]:
+def _strides(parts: Sequence[Term]) -> list[int]:
     strides, stride = [], 1
-    for part in reversed(root.parts):
+    for part in reversed(parts):
         strides.append(stride)
         stride *= part.size
     return strides[::-1]
@@ -92,16 +94,19 @@ def sources(term: Term, units: Mapping[Term, Tensor]) -> Tensor:
         return torch.arange(root.size)
     if root.kind is Kind.LEAF:
         return units[root]
+    parts = flatten(root, root.kind)
     if root.kind is Kind.CONCAT:
         found, offset = [], 0
-        for part in root.parts:
+        for part in parts:
             entries = sources(part, units)
             found.append(torch.where(entries < 0, entries, entries + offset))
             offset += part.size
         return torch.cat(found)
-    outer, inner = root.parts[0], product(root.parts[1:])
-    slow, fast = sources(outer, units)[:, None], sources(inner, units)[None, :]
-    return torch.where((slow < 0) | (fast < 0), -1, slow * inner.size + fast).flatten()
+    slow = sources(parts[0], units)
+    for part in parts[1:]:
+        fast = sources(part, units)
+        slow = torch.where((slow[:, None] < 0) | (fast < 0), -1, slow[:, None] * part.size + fast).flatten()
+    return slow
 
 
 def factors(term: Term, scales: Mapping[Term, Tensor], sizes: Mapping[Term, int]) -> Tensor:
@@ -117,7 +122,7 @@ def factors(term: Term, scales: Mapping[Term, Tensor], sizes: Mapping[Term, int]
         if root in scales:
             return scales[root]
         return torch.ones(sizes.get(root, root.size), dtype=torch.float64)
-    parts = [factors(part, scales, sizes) for part in root.parts]
+    parts = [factors(part, scales, sizes) for part in flatten(root, root.kind)]
     if root.kind is Kind.CONCAT:
         return torch.cat(parts)
     result = parts[0]
@@ -138,7 +143,7 @@ def labels(term: Term, axis: Term, sizes: Mapping[Term, int]) -> Tensor:
     if root.kind is Kind.LEAF:
         size = sizes.get(root, root.size)
         return torch.arange(size) if root is axis else torch.full((size,), -1)
-    parts = [labels(part, axis, sizes) for part in root.parts]
+    parts = [labels(part, axis, sizes) for part in flatten(root, root.kind)]
     if root.kind is Kind.CONCAT:
         return torch.cat(parts)
     result = parts[0]

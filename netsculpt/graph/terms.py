@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
+MANY = 6  # parts of a term that are shown
+
 
 class Kind(Enum):
     """How a term is made of its parts."""
@@ -46,19 +48,40 @@ class Term:
         """Number of entries."""
         root = self.find()
         if root._size is None:
-            sizes = (part.size for part in root.parts)
-            root._size = math.prod(sizes) if root.kind is Kind.PRODUCT else sum(sizes)
+            _measure(root)
+        assert root._size is not None
         return root._size
 
     def resize(self, size: int) -> None:
         """Give a leaf another number of units; ``forget_sizes`` of what contains it comes after."""
         self.find()._size = size
 
+    def __str__(self) -> str:
+        """The sizes that the dimension is made of, one level deep: "12", "4 × 3", "8 + 4"."""
+        root = self.find()
+        sizes = [part.size for part in flatten(root, root.kind)] if root.kind is not Kind.LEAF else [root.size]
+        shown = [str(size) for size in sizes if root.kind is Kind.CONCAT or size != 1] or ["1"]
+        if len(shown) > MANY:
+            shown = [*shown[: MANY - 1], "…"]
+        return (" × " if root.kind is Kind.PRODUCT else " + ").join(shown)
+
     def __repr__(self) -> str:
         root = self.find()
-        if root.kind is Kind.LEAF:
-            return f"{root.size}{'!' if root.frozen else ''}"
-        return f"({(' × ' if root.kind is Kind.PRODUCT else ' ⊕ ').join(map(repr, root.parts))})"
+        return f"<{root.kind.value} of {root.size}: {root}{', frozen' if root.frozen else ''}>"
+
+
+def _measure(term: Term) -> None:
+    """Compute the sizes of ``term`` and of everything in it, however deep it is nested."""
+    stack = [term]
+    while stack:
+        root = stack[-1]
+        parts = [part.find() for part in root.parts]
+        missing = [part for part in parts if part._size is None]
+        stack.extend(missing)
+        if not missing:
+            sizes = [part._size for part in parts if part._size is not None]
+            root._size = math.prod(sizes) if root.kind is Kind.PRODUCT else sum(sizes)
+            stack.pop()
 
 
 def leaf(size: int, frozen: str | None = None) -> Term:

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 for _family in pkgutil.iter_modules(__path__):
-    if not _family.name.startswith("test_"):
+    if not _family.name.startswith(("test_", "report")):
         importlib.import_module(f"{__name__}.{_family.name}")  # registers what it defines
 
 ARCHITECTURES: tuple[Architecture, ...] = tuple(OWN)

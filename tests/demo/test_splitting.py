@@ -20,7 +20,7 @@ def brute_force(net: nn.Sequential, index: int, unit: int, part: Part) -> Tensor
     biased = producer.bias is not None
     fan_in = producer.weight[0].numel() + biased
     copied = places(net)[index].units
-    surgery.split(places(net)[index], torch.tensor([unit]), torch.zeros(1, fan_in))
+    surgery.split(net, [(places(net)[index], unit, torch.zeros(fan_in))])
     (name,) = (n for n, layer in net.named_modules() if layer is producer)
     rows = torch.zeros(copied + 1, 1, dtype=torch.float64)
     rows[unit], rows[copied] = 1, -1

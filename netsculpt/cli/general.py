@@ -1,33 +1,15 @@
-"""The command line: ``python -m netsculpt demo`` and ``python -m netsculpt info``."""
+"""``info``: what is installed. ``demo``: the first job."""
 
 import argparse
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from netsculpt.build_info import build_info
-from netsculpt.errors import NetsculptError
+from netsculpt.cli.arguments import Commands, positive
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 where it worked, 1 with one sentence on stderr where it could not."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.command(options)
-    except NetsculptError as error:
-        print(f"netsculpt: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("netsculpt: stopped", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="netsculpt", description="Prune, grow and split neural networks.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
+def add_to(commands: Commands) -> None:
+    """Make both commands known."""
     info = commands.add_parser("info", help="say what this installation was built with and runs with")
     info.set_defaults(command=_info)
 
@@ -39,30 +21,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--out", type=Path, default=Path("demo-report"), help="folder of the report (%(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="seed of the first trial (%(default)s)")
-    demo.add_argument("--trials", type=_positive, help="independent runs that the comparison averages over")
+    demo.add_argument("--trials", type=positive, help="independent runs that the comparison averages over")
     demo.add_argument("--quick", action="store_true", help="a few epochs, one trial: seconds, numbers mean nothing")
     demo.set_defaults(command=_demo)
-    return parser
 
 
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
-    return number
-
-
-def _info(_: argparse.Namespace) -> None:
+def _info(_: argparse.Namespace) -> int:
     facts = build_info()
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width}}  {'-' if value is None else value}")
+    return 0
 
 
-def _demo(options: argparse.Namespace) -> None:
+def _demo(options: argparse.Namespace) -> int:
     from netsculpt.demo import job, report, tables  # no other command needs them
     from netsculpt.demo.records import Settings
 
@@ -73,3 +45,4 @@ def _demo(options: argparse.Namespace) -> None:
     print(tables.stage_table(trials[0]))
     print()
     print(f"Report: {options.out / report.PAGE}")
+    return 0
