@@ -63,13 +63,14 @@ def trace(
     _refuse_spectral_norm(model, analysis)
     graph = _graph(model, program, analysis, attributes, protected)
     probe = Probe(model, inputs)
-    faults = probe.at_fault(graph, graph.sculptable)
-    if faults and tie_merged(analysis, attributes, [graph[name].term for name in faults]):
+    tied: set[frozenset[str]] = set()
+    while faults := probe.at_fault(graph, graph.sculptable):
+        same = frozenset(faults) in tied  # as before a tie: that did not help
+        if same or not tie_merged(analysis, attributes, [graph[name].term for name in faults]):
+            for name, reason in faults.items():
+                analysis.algebra.freeze(graph[name].term, f"its size is written into the code: {reason}")
+        tied.add(frozenset(faults))
         graph = _graph(model, program, analysis, attributes, protected)
-        faults = probe.at_fault(graph, graph.sculptable)
-    for name, reason in faults.items():
-        analysis.algebra.freeze(graph[name].term, f"its size is written into the code: {reason}")
-    graph = _graph(model, program, analysis, attributes, protected) if faults else graph
     return _graph(model, program, analysis, attributes, protected) if find_scales(analysis, graph, probe) else graph
 
 
