@@ -21,6 +21,8 @@ def size_with(term: Term, sizes: Mapping[Term, int]) -> int:
     root = term.find()
     if root.kind is Kind.LEAF:
         return sizes.get(root, root.size)
+    if not sizes:
+        return root.size
     parts = (size_with(part, sizes) for part in flatten(root, root.kind))
     return math.prod(parts) if root.kind is Kind.PRODUCT else sum(parts)
 
