@@ -1,6 +1,7 @@
 """The command line: ``python -m netsculpt COMMAND``, a family of commands per module."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,17 +17,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 where it worked; 1 where what it checked does not hold, or where it could not run, then with one sentence on
-        stderr.
+        stderr; as shells have it, 130 where it was stopped and 141 where nobody reads on.
     """
     options = _parser().parse_args(arguments)
     try:
-        return int(options.command(options))
+        code = int(options.command(options))
+        sys.stdout.flush()
+        return code
     except NetsculptError as error:
         print(f"netsculpt: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("netsculpt: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever reads, head for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,9 +27,10 @@ class Applied:
 
         *merged*: training went on. Entries that survived keep their trained values: an old entry is the sum of its
         copies divided by the sum of their factors, so the mean of plain copies and the sum of copies whose factors
-        sum to one. Entries that were removed return with the values and slots that they had; entries, layers and
-        parameters that were added vanish. Slots and averages likewise, by the factors that they were carried with;
-        step counters go on.
+        sum to one. What the edit had added by given values (offsets of a split, a refit, folded constants) is taken
+        off, so that only what was trained is kept. Entries that were removed return with the values and slots that
+        they had; entries, layers and parameters that were added vanish. Slots and averages likewise, by the factors
+        that they were carried with; step counters go on.
 
         Gradients computed since are carried back by the chain rule, which sums over copies, and count as neither.
         Layers that were removed and attributes return as they were in both ways.

@@ -53,9 +53,9 @@ class Averages:
                 raise EditError(
                     f"the average of {name} must have the model's shape {list(old.shape)}, not {list(average.shape)}."
                 )
-            edited = follow(rule.gather, average, old, rule.value, rule.fill)
+            edited = follow(rule.gather, average, rule.added, rule.fill)
             new = successor(average, edited, powered(rule.gather, 0))
-            yield TensorChange(places, average, new, rule.gather)
+            yield TensorChange(places, average, new, rule.gather, rule.added)
 
     def moved(self, old: Tensor, new: Tensor) -> None:
         """Says that the average ``new`` now hangs wherever ``old`` did."""

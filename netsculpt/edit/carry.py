@@ -35,41 +35,56 @@ def without_copies(gather: Gather) -> Gather:
     return Gather(index, gather.scale)
 
 
-def follow(gather: Gather, average: Tensor, old: Tensor, new: Tensor | None, fill: float = 0.0) -> Tensor:
+def follow(gather: Gather, average: Tensor, added: Tensor | None, fill: float = 0.0) -> Tensor:
     """An average of a tensor's past values, edited as the tensor was: gathered, plus what was added to the tensor.
 
     Args:
         gather: the tensor's.
-        average: of ``old``'s shape.
-        old: the tensor before the edit.
-        new: the tensor after it, or None where it is what the gather made of ``old``.
-        fill: what new entries hold where ``new`` is None.
+        average: of the old tensor's shape.
+        added: what the new tensor has ``beyond`` the gather, or None.
+        fill: what new entries hold before that.
     """
     edited = gather.gather(average, fill)
-    if new is None:
+    if added is None:
         return edited
-    return edited + (new.detach() - gather.gather(old, fill)).to(edited.device, edited.dtype)
+    added = added.to(edited.device, edited.dtype)
+    return edited + added if is_inexact(edited) else added.clone()
 
 
-def merge(gather: Gather, new: Tensor, old: Tensor) -> Tensor:
+def beyond(value: Tensor, gathered: Tensor) -> Tensor:
+    """What a given value has beyond what the gather made: the difference, or for integers the value itself."""
+    value = value.detach().to(gathered.device, gathered.dtype)
+    return value - gathered if is_inexact(gathered) else value
+
+
+def is_inexact(tensor: Tensor) -> bool:
+    """Whether a tensor can be trained: it is of real or complex numbers, not of integers."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def merge(gather: Gather, new: Tensor, old: Tensor, added: Tensor | None = None) -> Tensor:
     """What ``old`` is after training went on in ``new``: the inverse of the gather as far as there is one.
 
     Along each dim an old entry becomes the sum of its copies divided by the sum of their factors, which gives back
     every entry that was not trained: the mean of plain copies, the sum of copies whose factors sum to one, the value
     divided by its factor where there is one copy. Entries of which nothing is left (no copy, or factors that sum to
-    zero) are ``old``'s own; new entries vanish. Integer tensors take the first copy.
+    zero) are ``old``'s own; new entries vanish. Integer tensors take the first copy, or are ``old`` where they had
+    been given values.
 
     Args:
         gather: how ``new`` was made of ``old``.
         new: the trained tensor.
         old: what it was made of.
+        added: what ``new`` had ``beyond`` the gather before it was trained; it is taken off first.
 
     Returns:
         ``old``'s shape, with ``new``'s dtype and on its device.
     """
     old = old.detach().to(new.device, new.dtype)
-    exact = not (new.is_floating_point() or new.is_complex())
-    merged, lost = new.detach(), {}
+    exact = not is_inexact(new)
+    if exact and added is not None:
+        return old.clone()
+    merged, lost = new.detach() if added is None else new.detach() - added.to(new.device, new.dtype), {}
     for dim in {*gather.index, *gather.scale}:
         size = old.shape[dim]
         if exact:

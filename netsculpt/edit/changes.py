@@ -151,6 +151,7 @@ class TensorChange(Change):
     old: Tensor
     new: Tensor
     gather: Gather
+    added: Tensor | None = None
     stamps: tuple[Stamp, Stamp] | None = None
 
     def apply(self) -> None:
@@ -166,7 +167,7 @@ class TensorChange(Change):
         """Puts the old tensor back at every place."""
         same = True
         if keep and self.stamps:
-            same = return_training(self.gather, self.where[0].get(), self.old, *self.stamps)
+            same = return_training(self.gather, self.added, self.where[0].get(), self.old, *self.stamps)
         for place in self.where:
             place.put(self.old)
         return same

@@ -55,14 +55,14 @@ class Rule:
         gradient: the same entries with the factors by which their gradients change.
         mode: what a duplicated entry's slots become: ``copy`` as they are, ``zero`` a fresh start for every copy, or
             ``scaled`` with the gradient's factors (averages of gradients by the factor, of squares by its square).
-        value: the new parameter's values where the gather alone does not give them, else None.
-        fill: what the parameter's new entries hold then.
+        added: what the new parameter has beyond the gather, or None.
+        fill: what the parameter's new entries hold before that.
     """
 
     gather: Gather
     gradient: Gather
     mode: SlotMode
-    value: Tensor | None = None
+    added: Tensor | None = None
     fill: float = 0.0
 
     def of(self, optimizer: Optimizer, name: str) -> Gather:
@@ -112,7 +112,7 @@ def carried(optimizer: Optimizer, old: Tensor, rule: Rule) -> State | None:
         dims = gathered_dims(optimizer, name, slot, old)
         gather = on_dims(rule.of(optimizer, name), dims)
         if SLOTS.get(name) == "weights":
-            state[name] = follow(gather, slot, old, rule.value, rule.fill)
+            state[name] = follow(gather, slot, rule.added, rule.fill)
         else:
             gather = without_copies(gather) if rule.mode == "zero" else gather
             state[name] = gather.gather(slot, fresh(group, name))
@@ -141,7 +141,8 @@ def brought_back(optimizer: Optimizer, state: State, before: State, new: Tensor,
         shape = [old.shape[dim] if dim in dims else slot.shape[dim] for dim in range(slot.dim())]
         lost = before.get(name)
         lost = slot.new_full(shape, fresh(group, name)) if lost is None else lost
-        back[name] = merge(on_dims(rule.of(optimizer, name), dims), slot, lost)
+        added = rule.added if SLOTS.get(name) == "weights" else None
+        back[name] = merge(on_dims(rule.of(optimizer, name), dims), slot, lost, added)
     return back
 
 

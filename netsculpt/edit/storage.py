@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from netsculpt.edit.edits import InsertLayer, RemoveLayer, from_data
@@ -46,7 +44,7 @@ def save(model: nn.Module, path: str | Path) -> None:
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial")
     try:
-        save_file(tensors, str(partial), metadata={"netsculpt": json.dumps(metadata)})
+        _safetensors().torch.save_file(tensors, str(partial), metadata={"netsculpt": json.dumps(metadata)})
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -146,11 +144,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise EditError(f"there is no file {path}")
     try:
-        with safe_open(str(path), framework="pt") as file:
+        with _safetensors().safe_open(str(path), framework="pt") as file:
             text = (file.metadata() or {}).get("netsculpt")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
         metadata = json.loads(text) if text else None
-    except (SafetensorError, ValueError) as error:
+    except (_safetensors().SafetensorError, ValueError) as error:
         raise EditError(f"{path} is not a safetensors file: {error}") from error
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise EditError(f"{path} was not written by netsculpt.save, or by a version with another format")
@@ -178,3 +176,12 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
     """The very tensors behind the state dict."""
     kept = model.state_dict(keep_vars=True)
     return {name: tensor for name, tensor in kept.items() if isinstance(tensor, Tensor)}
+
+
+def _safetensors() -> Any:
+    """The package, looked for when it is needed: all else runs without it."""
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise EditError("saving and loading need the package safetensors: pip install safetensors") from error
+    return safetensors

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from netsculpt.edit.changes import Assignment, Change, Hook, Place
+from netsculpt.edit.names import Names
 from netsculpt.edit.optimizers import home
 from netsculpt.errors import ArgumentError, EditError
 
@@ -34,6 +35,13 @@ def insertion(after: nn.Module, module: nn.Module) -> tuple[str, list[Change]]:
     return key, [Assignment(Place(after, key), module), Hook(after, partial(run_inserted, key))]
 
 
+def replacement(names: Names, name: str, module: nn.Module) -> list[Assignment]:
+    """The changes that put a module in the place of another, under all its names."""
+    old = names.submodule(name)
+    places = [alias.rpartition(".") for alias in names.order if alias and names.module.get_submodule(alias) is old]
+    return [Assignment(Place(names.module.get_submodule(parent), key), module) for parent, _, key in places]
+
+
 def group_for(
     parameter: Tensor,
     name: str,
@@ -45,8 +53,9 @@ def group_for(
 ) -> tuple[Optimizer, dict[str, Any]]:
     """The param group that a new parameter joins: that of the parameter of the layer ``like`` that is most like it.
 
-    A parameter of several dims is like others of several dims, then like those of its own last name; where the layer
-    trains nothing, the nearest layer before it counts, then the nearest after it.
+    A parameter of several dims is like others of several dims (groups without weight decay are made so), then like
+    those of its own last name. Where the layer trains none of several dims, or none of one, the nearest layer before
+    it counts that does, then the nearest after it.
 
     Args:
         parameter: the new one.
@@ -71,11 +80,12 @@ def group_for(
     for other, tensor in tensors.items():
         layer, _, key = other.rpartition(".")
         distance = end - order[layer]
-        unlike = ((tensor.dim() > 1) != (parameter.dim() > 1), key != name.rpartition(".")[2])
+        flat = (tensor.dim() > 1) != (parameter.dim() > 1)
+        unlike = (flat, not _is_inside(layer, like), key != name.rpartition(".")[2])
         for number, optimizer in enumerate(optimizers):
             found = home(optimizer, tensor)
             if found and (parameter.dim() == 2 or type(optimizer).__name__ != "Muon"):
-                options.append(((not _is_inside(layer, like), *unlike, distance < 0, abs(distance)), number, found[0]))
+                options.append(((*unlike, distance < 0, abs(distance)), number, found[0]))
     if not options:
         raise EditError(f"{name} finds no param group beside it; say which with group.")
     _, number, chosen = min(options, key=lambda option: option[0])

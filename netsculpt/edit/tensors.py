@@ -64,11 +64,14 @@ class Stamp:
 
 
 @torch.no_grad()
-def return_training(gather: Gather, new: Tensor, old: Tensor, value: Stamp, gradient: Stamp) -> bool:
+def return_training(
+    gather: Gather, added: Tensor | None, new: Tensor, old: Tensor, value: Stamp, gradient: Stamp
+) -> bool:
     """Brings what was trained in ``new`` back into ``old``.
 
     Args:
         gather: how ``new`` was made of ``old``.
+        added: what ``new`` had beyond that.
         new: the tensor that was trained, or not.
         old: what it was made of; written to only where ``new`` was.
         value: stamp of ``new`` when the edit was committed.
@@ -79,7 +82,7 @@ def return_training(gather: Gather, new: Tensor, old: Tensor, value: Stamp, grad
     """
     untouched = value.matches(new)
     if not untouched:
-        _write(old, merge(gather, new, old))
+        _write(old, merge(gather, new, old, added))
     if not gradient.matches(new.grad):
         old.grad = None if new.grad is None else pull_back(gather, new.grad, old)
     old.requires_grad_(new.requires_grad)
@@ -101,6 +104,9 @@ def _bits(tensor: Tensor) -> Tensor:
     tensor = tensor.detach()
     if tensor.layout != torch.strided:
         return torch.tensor(0)
-    flat = tensor.permute(sorted(range(tensor.dim()), key=tensor.stride, reverse=True)).reshape(-1)
-    wide = (flat.numel() * flat.itemsize) % 8 == 0 and (flat.storage_offset() * flat.itemsize) % 8 == 0
-    return flat.view(torch.int64 if wide else torch.uint8).sum(dtype=torch.int64)
+    order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
+    flat = tensor.permute(order).reshape(-1).view(torch.uint8)
+    if flat.storage_offset() % 8:
+        flat = flat.clone()
+    words = len(flat) // 8 * 8
+    return flat[:words].view(torch.int64).sum() + flat[words:].sum(dtype=torch.int64)

@@ -11,12 +11,12 @@ from torch.optim import Optimizer
 
 from netsculpt.edit.applied import Applied
 from netsculpt.edit.averages import Average, Averages
-from netsculpt.edit.carry import powered
+from netsculpt.edit.carry import beyond, powered
 from netsculpt.edit.changes import Assignment, Change, Hook, Place, TensorChange
 from netsculpt.edit.names import Names
 from netsculpt.edit.optimizers import Rule, SlotMode, carried, home, refuse
 from netsculpt.edit.slot_changes import Join, Leave, SlotChange
-from netsculpt.edit.structure import group_for, insertion
+from netsculpt.edit.structure import group_for, insertion, replacement
 from netsculpt.edit.tensors import successor
 from netsculpt.edit.wrappers import forget_compiled, unwrapped
 from netsculpt.errors import ArgumentError, EditError, ShapeError
@@ -88,26 +88,25 @@ class Transaction:
     ) -> Tensor:
         """Puts a new parameter or buffer in the place of the old one, under all names of the old one.
 
-        ``requires_grad``, dtype, device, order in memory, hooks and attributes stay. The gradient and the optimizers'
-        slots are carried over, and so are averages: gathered alike, plus what ``value`` adds to the gather.
+        ``requires_grad``, dtype, device, order in memory, hooks and attributes stay. Gradient, optimizers' slots and
+        averages are carried over; averages are gathered alike, plus what ``value`` adds to the gather.
 
         Args:
-            name: qualified name. A parametrized tensor has the names of its originals:
-                ``conv.parametrizations.weight.original0``.
+            name: qualified name; for a parametrized one its original's, ``conv.parametrizations.weight.original0``.
             gather: how the new tensor is made of the old one.
             value: the new tensor's values, where they are not what the gather makes; of that shape.
             fill: what new entries hold where there is no ``value``.
-            gradient: the same entries as ``gather`` with the factors by which the *gradients* change, which are not
-                those of the weights: when a unit is duplicated and its outgoing weights are halved, the gradients of
-                its incoming weights halve and those of its outgoing weights do not. Used for ``.grad``, which
-                otherwise is gathered without factors, and for ``slots="scaled"``, which otherwise takes ``gather``'s.
+            gradient: the same entries with the factors by which the *gradients* change, which are not the weights':
+                where a unit is duplicated and its outgoing weights are halved, the gradients of its incoming weights
+                halve and those of its outgoing weights do not. Used for ``.grad``, which otherwise has no factors,
+                and for ``slots="scaled"``, which otherwise takes ``gather``'s.
 
         Returns:
             The new tensor: a new Parameter, or a buffer.
 
         Raises:
-            EditError: there is no such tensor, or an optimizer keeps something for it that no rule carries over.
-            ShapeError: the gather does not fit the tensor, or the value not the gather.
+            EditError: there is no such tensor, or an optimizer keeps something for it that nothing carries over.
+            ShapeError: the gather does not fit the tensor, or the value does not fit the gather.
         """
         self._require_open()
         old = self._names.tensor(name)
@@ -115,16 +114,18 @@ class Transaction:
             data = gather.gather(old, fill)
         except ShapeError as error:
             raise ShapeError(f"{name}: {error}") from None
+        added = None
         if value is not None:
             if value.shape != data.shape:
                 raise ShapeError(f"value of {name} must have shape {list(data.shape)}, not {list(value.shape)}.")
+            added = beyond(value, data)
             data.copy_(value)
-        rule = Rule(gather, gradient or gather, self._slots, None if value is None else data, fill)
+        rule = Rule(gather, gradient or gather, self._slots, added, fill)
         new = successor(old, data, gradient or powered(gather, 0))
         held = [each for each in self.optimizers if home(each, old) or old in each.state]
         slots = [SlotChange(each, old, new, carried(each, old, rule), rule) for each in held]
         averages = list(self._averages.changes(name, self._names.aliases(old), old, rule))
-        self._do(TensorChange(self._names.places(old), old, new, gather))
+        self._do(TensorChange(self._names.places(old), old, new, gather, added))
         self._names.moved(old, new)
         for change in averages:
             self._do(change)
@@ -153,7 +154,7 @@ class Transaction:
             self._do(Assignment(Place(names.submodule(module), attribute), deepcopy(value)))
 
     def insert_module(self, after: str, module: nn.Module, group: dict[str, Any] | None = None) -> str:
-        """Lets a new module take the output of an existing layer and give its own in that place.
+        """Lets a new module take the output of a layer and give its own in that place.
 
         No name changes: the new module becomes a child of that layer, ``inserted`` (``inserted_1``, …), which a
         forward hook runs; at the end of an ``nn.Sequential`` it simply is the next child. A layer whose weights
@@ -203,9 +204,9 @@ class Transaction:
         module.train(self._names.submodule(name).training)
 
         def swap() -> None:
-            self._swap(self._names, name, module)
+            self._do(*replacement(self._names, name, module))
             for names in self._averages.modules:
-                self._swap(names, name, deepcopy(module))
+                self._do(*replacement(names, name, deepcopy(module)))
 
         self._restructure(swap, name, group)
 
@@ -214,8 +215,7 @@ class Transaction:
 
         Args:
             names: qualified names.
-            like: a layer whose param group they join: that of its parameter most like each of them, or where it
-                trains nothing, that of the nearest layer before it.
+            like: a layer whose param group they join: that of its parameter most like each, see ``group_for``.
             group: the param group that all join instead, one of an optimizer's own.
 
         Raises:
@@ -250,10 +250,12 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._open:
-            self.commit()
-        elif self.applied is None:
-            self.rollback()
+        try:
+            if kind is None and self._open:
+                self.commit()
+        finally:
+            if self.applied is None:
+                self.rollback()
 
     def _do(self, *changes: Change) -> None:
         if not self._log or any(isinstance(change, Hook) for change in changes):
@@ -261,13 +263,6 @@ class Transaction:
         for change in changes:
             self._log.append(change)  # first, so that half a change is taken back too
             change.apply()
-
-    def _swap(self, names: Names, name: str, module: nn.Module) -> None:
-        old = names.submodule(name)
-        for alias in [alias for alias in names.order if alias and names.module.get_submodule(alias) is old]:
-            parent, _, key = alias.rpartition(".")
-            if parent in names.order:
-                self._do(Assignment(Place(names.module.get_submodule(parent), key), module))
 
     def _restructure(self, change: Callable[[], None], like: str, group: dict[str, Any] | None) -> None:
         before, order = self._names.tensors, self._names.order

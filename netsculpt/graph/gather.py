@@ -8,6 +8,8 @@ from torch import Tensor
 
 from netsculpt.errors import ShapeError
 
+PIECE = 1 << 18  # entries that are moved at a time: a megabyte of float32
+
 
 @dataclass(frozen=True, eq=False)
 class Gather:
@@ -59,10 +61,11 @@ class Gather:
         self._check(tensor)
         # Dims in the order that they have in memory: index_select then writes straight into the format of the old.
         order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
-        new = tensor.permute(order)
-        for dim in sorted(self.index, key=lambda dim: len(self.index[dim]) / max(tensor.shape[dim], 1)):
-            if not self.is_identity(dim, tensor.shape[dim]):
-                new = new.index_select(order.index(dim), self.index[dim].clamp(min=0).to(tensor.device))
+        moving = [dim for dim in self.index if not self.is_identity(dim, tensor.shape[dim])]
+        new = _select(
+            tensor.permute(order),
+            {order.index(dim): self.index[dim].clamp(min=0).to(tensor.device) for dim in moving},
+        )
         if scaled and self.scale and (tensor.is_floating_point() or tensor.is_complex()):
             new = self._scaled(new, order)
         new = new.clone() if new._is_view() else new
@@ -97,3 +100,29 @@ class Gather:
         for dim in self.scale.keys() - self.index.keys():
             if len(self.scale[dim]) != tensor.shape[dim]:
                 raise ShapeError(f"scale[{dim}] must have size {tensor.shape[dim]}, not {len(self.scale[dim])}")
+
+
+def _select(tensor: Tensor, entries: Mapping[int, Tensor]) -> Tensor:
+    """The chosen entries of several dims, the dim that shrinks most first."""
+    if len(entries) > 1 and 0 in entries and tensor.device.type == "cpu":
+        return _select_in_pieces(tensor, entries)
+    for place in sorted(entries, key=lambda place: len(entries[place]) / max(tensor.shape[place], 1)):
+        tensor = tensor.index_select(place, entries[place])
+    return tensor
+
+
+def _select_in_pieces(tensor: Tensor, entries: Mapping[int, Tensor]) -> Tensor:
+    """The same, a few of the outermost entries at a time.
+
+    What stands between two dims then stays in the cache; as a whole, it would take longer to get the memory for it
+    than to fill it.
+    """
+    new = tensor.new_empty([len(entries[place]) if place in entries else n for place, n in enumerate(tensor.shape)])
+    *middle, last = sorted(place for place in entries if place)
+    step = max(1, PIECE * len(tensor) // max(tensor.numel(), 1))
+    for start in range(0, len(new), step):
+        piece = tensor.index_select(0, entries[0][start : start + step])
+        for place in middle:
+            piece = piece.index_select(place, entries[place])
+        torch.index_select(piece, last, entries[last], out=new[start : start + step])
+    return new

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from netsculpt.errors import ArgumentError, GraphError
 from netsculpt.graph.attributes import SizeAttribute
 from netsculpt.graph.axes import Axis, Place
-from netsculpt.graph.costs import Cost, per_unit, size_with, total
+from netsculpt.graph.costs import Cost, falls, size_with, total
 from netsculpt.graph.gather import Gather
 from netsculpt.graph.positions import contains, factors, sources
 from netsculpt.graph.program import Inputs, Program
@@ -145,9 +145,22 @@ class Graph:
         params, macs = self._unit_costs
         return Cost(params.get(axis, 0), macs.get(axis, 0))
 
+    def cost_on(self, name: str) -> Cost:
+        """What lies on the axis called ``name``: by how much the model would shrink without it."""
+        axis = self[name].term.find()
+        params, macs = self._whole_costs
+        return Cost(params.get(axis, 0), macs.get(axis, 0))
+
     @cached_property
     def _unit_costs(self) -> tuple[dict[Term, int], dict[Term, int]]:
-        return per_unit(self._weights(), {}), per_unit(self.products, self._one_example())
+        return self._falls(lambda size: size - 1)
+
+    @cached_property
+    def _whole_costs(self) -> tuple[dict[Term, int], dict[Term, int]]:
+        return self._falls(lambda _: 0)
+
+    def _falls(self, left: Callable[[int], int]) -> tuple[dict[Term, int], dict[Term, int]]:
+        return falls(self._weights(), {}, left), falls(self.products, self._one_example(), left)
 
     def tensor_size(self, name: str) -> int:
         """Number of entries of a parameter or buffer."""
@@ -173,13 +186,14 @@ class Graph:
         moved = {self[name].term.find(): name for name in changes}
         units = {axis: changes[name].units for axis, name in moved.items()}
         sizes = {axis: len(kept) for axis, kept in units.items()}
-        scales = self._scales({name: change for name, change in changes.items()}, sizes)
+        scales = self._scales(changes, sizes)
+        different = {term.find() for dims in self.tensors.values() for term in dims}
+        entries = {term: sources(term, units) for term in different if contains(term, moved)}
         gathers = {}
         for name, dims in self.tensors.items():
-            touched = {dim for dim, term in enumerate(dims) if contains(term, moved)}
-            if touched:
-                index = {dim: sources(dims[dim], units) for dim in sorted(touched)}
-                gathers[name] = Gather(index, {dim: scales[name, dim] for dim in touched if (name, dim) in scales})
+            index = {dim: entries[term.find()] for dim, term in enumerate(dims) if term.find() in entries}
+            if index:
+                gathers[name] = Gather(index, {dim: scales[name, dim] for dim in index if (name, dim) in scales})
         return Rearrangement(gathers, list(self.attribute_values(sizes)))
 
     def resize(self, sizes: Mapping[str, int]) -> None:
@@ -190,6 +204,7 @@ class Graph:
         forget_sizes(term for terms in self.products for term in terms)
         forget_sizes(term for each in self.attributes for term in each.terms)
         self.__dict__.pop("_unit_costs", None)
+        self.__dict__.pop("_whole_costs", None)
 
     def _check(self, axis: Axis, change: Change) -> None:
         if axis.frozen is not None:
@@ -209,6 +224,8 @@ class Graph:
         found: dict[tuple[str, int], Tensor] = {}
         for name, change in changes.items():
             axis = self[name]
+            if change.weights is not None and bool((change.weights == 1).all()):
+                change = Change(change.units)  # ones would cost a pass in float64 over all that they weigh
             for place in {(place.tensor, place.dim): place for place in axis.places}.values():
                 term = self.tensors[place.tensor][place.dim]
                 for limits, share in _shares(axis, place, change):
@@ -231,7 +248,7 @@ Limit: TypeAlias = frozenset[tuple[Term, int]]
 def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence[Limit], Tensor]]:
     """The factors of the units at a place, each with what it is limited to."""
     units, weights = change
-    if weights is not None and place.silences and bool((weights != 1).any()):
+    if weights is not None and place.silences:
         yield place.silences, weights.to(torch.float64)
     if len(units) != axis.size:
         for rescale in axis.rescales:

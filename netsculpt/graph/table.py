@@ -19,12 +19,8 @@ def table(graph: Graph) -> str:
     header = ("axis", "units", "made by → used by", "params", "MACs", "state")
     rows = []
     for axis in graph.axes:
-        each = graph.cost_per_unit(axis.name) if axis.frozen is None else (0, 0)
-        shares = [
-            f"{100 * axis.size * part / max(whole, 1):.1f} %" for part, whole in zip(each, (params, macs), strict=True)
-        ]
-        if axis.frozen is not None:
-            shares = ["", ""]
+        whole = zip(graph.cost_on(axis.name), (params, macs), strict=True)
+        shares = ["", ""] if axis.frozen else [f"{100 * part / max(total, 1):.1f} %" for part, total in whole]
         rows.append(
             (axis.name, str(axis.size), f"{_layers(axis.producers)} → {_layers(axis.consumers)}", *shares, state(axis))
         )
@@ -35,7 +31,7 @@ def table(graph: Graph) -> str:
         f"{len(graph.sculptable)} of {len(graph.axes)} axes can change, "
         f"{100 * sculptable_share(graph):.1f} % of the parameters lie on them"
     )
-    lines.extend(f"no rule: {each}" for each in graph.unknown)
+    lines.extend(graph.unknown)
     return "\n".join(lines)
 
 

@@ -120,6 +120,10 @@ def test_other_shapes_are_refused(
             ["mine:a_list"],
             "mine:a_list must return a torch.nn.Module, or a pair of one and its example inputs, not list of 3",
         ),
+        (
+            ["builtins:dict"],  # without a signature that could be checked beforehand
+            "builtins:dict must return a torch.nn.Module, or a pair of one and its example inputs, not dict",
+        ),
         (["mine:odd_inputs"], "the inputs that mine:odd_inputs returns must be a tensor, a tuple or a dict, not int"),
         (["mine:alone"], "mine:alone makes a model without inputs: state their shapes, such as --shape 2x3x224x224"),
         (

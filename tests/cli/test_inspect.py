@@ -1,6 +1,8 @@
 """``inspect`` prints the graph, and writes it as data from which other tools can work."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import tests.architectures
 from netsculpt.cli.axes_data import axes_data
 from tests.architectures import in_float64, outputs
 from tests.cli.conftest import Answer
+from tests.repository import REPOSITORY
 
 
 @pytest.mark.parametrize(
@@ -126,3 +129,13 @@ def test_a_file_that_cannot_be_written_is_told(netsculpt: Callable[..., Answer])
     answer = netsculpt("inspect", "mine:pair", "--json", "nowhere/axes.json")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("netsculpt: --json must be a file that can be written, not nowhere/axes.json: ")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-m", "netsculpt", "inspect", "netsculpt.demo.network:narrow_seed"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 141

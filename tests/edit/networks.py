@@ -1,10 +1,13 @@
 """A small network, its pruning by hand, and an oracle that builds the pruned one from nothing."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from netsculpt.edit.applied import Applied
 from netsculpt.edit.transaction import Transaction
 from netsculpt.graph.gather import Gather
 
@@ -105,3 +108,38 @@ def pruned_oracle(net: Net) -> Net:
     small = Net(len(KEEP_1), len(KEEP_2)).double()
     small.load_state_dict({name: pick(tensor, name, tensor.shape) for name, tensor in net.state_dict().items()})
     return small
+
+
+def trained(seed: int = 0) -> tuple[Net, optim.Adam, AveragedModel, dict[str, Tensor]]:
+    net = make_net(seed)
+    optimizer = optim.Adam(net.parameters(), lr=0.01, amsgrad=True)
+    ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    for step in range(2):
+        train_step(net, step, optimizer)
+        ema.update_parameters(net)
+    return net, optimizer, ema, {name: p.detach() * 0.99 for name, p in net.named_parameters()}
+
+
+def gather(*index: int, dim: int = 0) -> Gather:
+    return Gather({dim: torch.tensor(index)})
+
+
+def pruned(net: nn.Module, *optimizers: optim.Optimizer, emas: Any = (), slots: Any = "copy") -> Applied:
+    edit = Transaction(net, optimizers, emas, slots=slots)
+    prune(edit)
+    return edit.commit()
+
+
+def groups(net: nn.Module) -> list[dict[str, Any]]:
+    named = list(net.named_parameters())
+    return [
+        {"params": [p for _, p in named if p.dim() > 1]},
+        {"params": [p for _, p in named if p.dim() == 1], "weight_decay": 0.0},
+    ]
+
+
+def assert_same_model(model: nn.Module, other: nn.Module) -> None:
+    ours, theirs = model.state_dict(), other.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-12, atol=1e-14, msg=lambda m, n=name: f"{n}: {m}")

@@ -8,19 +8,20 @@ import torch
 from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from netsculpt.edit.applied import Applied
 from netsculpt.edit.transaction import Transaction
 from netsculpt.errors import EditError
 from netsculpt.graph.gather import Gather
-from tests.edit.networks import KEEP_1, KEEP_2, Net, backward, make_batch, make_net, prune, pruned_oracle, train_step
+from tests.edit.networks import (
+    KEEP_1,
+    KEEP_2,
+    groups,
+    make_batch,
+    make_net,
+    pruned,
+    train_step,
+)
+from tests.edit.optimizer_cases import CASES
 from tests.edit.photograph import Photograph
-from tests.edit.test_optimizers import CASES, assert_same_model, groups
-
-
-def pruned(net: nn.Module, *optimizers: optim.Optimizer, emas: Any = (), slots: Any = "copy") -> Applied:
-    edit = Transaction(net, optimizers, emas, slots=slots)
-    prune(edit)
-    return edit.commit()
 
 
 def average(net: nn.Module) -> AveragedModel:
@@ -150,6 +151,47 @@ def test_copies_are_merged_into_what_they_stand_for(slots: Any) -> None:
     step()
 
 
+@pytest.mark.parametrize("cls", [optim.SGD, optim.ASGD])
+def test_what_values_added_is_taken_off_again(cls: type[optim.Optimizer]) -> None:
+    """A refit, offsets and an index table: undone after training, only the training is left."""
+    model = nn.Linear(3, 4).double()
+    model.register_buffer("table", torch.tensor([3, 1, 2, 0]))
+    optimizer = cls(model.parameters(), lr=0.1)
+    ema = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
+    x = torch.randn(5, 3, dtype=torch.float64)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+
+    step()
+    weight, bias, average = model.weight.detach().clone(), model.bias.detach().clone(), ema["weight"].clone()
+    copies = Gather({0: torch.tensor([0, 1, 3, 1])})
+    offset = torch.zeros(4, 3, dtype=torch.float64)
+    offset[1], offset[3] = 0.5, -0.25
+    with Transaction(model, [optimizer], [ema]) as edit:
+        edit.replace("weight", copies, copies.gather(weight) + offset)
+        edit.replace("bias", Gather({0: torch.tensor([0, 1, 3, 1])}), torch.randn(4).double())
+        edit.replace("table", Gather({0: torch.tensor([0, 1])}), torch.tensor([1, 0]))
+    before = [model.weight.detach().clone(), model.bias.detach().clone()]
+    step()
+    ema["weight"] += 1
+    trained = [now.detach() - was for now, was in zip((model.weight, model.bias), before, strict=True)]
+    model.table += 0
+    assert edit.applied is not None
+    assert edit.applied.undo() == "merged"
+    for now, was, training in zip((model.weight, model.bias), (weight, bias), trained, strict=True):
+        wanted = was.clone()
+        wanted[[0, 3]] += training[[0, 2]]
+        wanted[1] += (training[1] + training[3]) / 2
+        torch.testing.assert_close(now, wanted)
+    torch.testing.assert_close(ema["weight"][[0, 1, 3]], average[[0, 1, 3]] + 1)
+    assert model.table.tolist() == [3, 1, 2, 0]
+    if cls is optim.ASGD:
+        torch.testing.assert_close(optimizer.state[model.weight]["ax"][[0, 1, 3]], model.weight[[0, 1, 3]])
+
+
 def test_gradients_since_are_pulled_back_and_do_not_count_as_training() -> None:
     model = two_layers()
     x = torch.randn(6, 4, dtype=torch.float64)
@@ -174,105 +216,14 @@ def test_gradients_since_are_pulled_back_and_do_not_count_as_training() -> None:
         lambda weight: weight.data.add_(0.5),
         lambda weight: setattr(weight, "data", weight.data + 0.5),
         lambda weight: weight.detach().add_(0.5),
+        lambda weight: weight.detach().copy_(weight.detach().flip(0)),
         lambda weight: weight.data.view(-1)[0].mul_(-1),
     ],
 )
-def test_training_that_torch_does_not_count_is_seen(write: Callable[[Tensor], Any]) -> None:
+def test_training_is_seen_however_it_is_written(write: Callable[[Tensor], Any]) -> None:
     net = make_net()
     applied = pruned(net)
     write(net.conv1.weight)
     changed = net.conv1.weight.detach().clone()
     assert applied.undo() == "merged"
     assert torch.equal(net.conv1.weight[KEEP_1], changed)
-
-
-def test_several_edits_are_undone_one_by_one_in_order() -> None:
-    net = make_net()
-    optimizer = optim.Adam(net.parameters())
-    train_step(net, 0, optimizer)
-    before = Photograph([net], [optimizer])
-    first = pruned(net, optimizer)
-    between = Photograph([net], [optimizer])
-    edit = Transaction(net, [optimizer])
-    edit.replace("bn1.weight", Gather({0: torch.tensor([0, 0])}))
-    edit.set_attribute("bn1", "num_features", 2)
-    second = edit.commit()
-    with pytest.raises(EditError, match=r"BatchNorm2d\.\w+ was changed again after this transaction; undo that first"):
-        first.undo()
-    assert second.undo() == "exact"
-    between.assert_unchanged()
-    assert first.undo() == "exact"
-    before.assert_unchanged()
-
-
-def test_training_passes_through_several_undos() -> None:
-    net = make_net()
-    optimizer = optim.Adam(net.parameters(), lr=0.01)
-    first = pruned(net, optimizer)
-    whole = net.conv1.bias.shape[0]
-    edit = Transaction(net, [optimizer])
-    for name in ("conv1.weight", "conv1.bias", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"):
-        edit.replace(name, Gather({0: torch.tensor([4, 0])}))
-        edit.replace(name, Gather({0: torch.tensor([1])}))
-    edit.replace("conv2.weight", Gather({1: torch.tensor([0])}))
-    second = edit.commit()
-    train_step(net, 0, optimizer)
-    value = net.conv1.bias.item()
-    moment = optimizer.state[net.conv1.bias]["exp_avg"].item()
-    assert second.undo() == "merged"
-    assert net.conv1.bias.shape == (whole,)
-    assert net.conv1.bias[0].item() == value
-    assert first.undo() == "merged"
-    assert net.conv1.bias[KEEP_1[0]].item() == value
-    assert net.conv1.bias.shape == (8,)
-    state = optimizer.state[net.conv1.bias]
-    assert state["exp_avg"][KEEP_1[0]].item() == moment
-    assert state["exp_avg"].count_nonzero() == 1
-    assert state["step"].item() == 1
-    train_step(net, 1, optimizer)
-
-
-def test_a_model_cast_or_loaded_since() -> None:
-    net = make_net()
-    applied = pruned(net)
-    net.float()
-    weight = net.conv1.weight.detach().clone()
-    assert applied.undo() == "merged"
-    assert net.conv1.weight.dtype == torch.float32
-    assert torch.equal(net.conv1.weight[KEEP_1], weight)
-    backward(net.double(), 0)
-    net = make_net()
-    applied = pruned(net)
-    other = pruned_oracle(make_net(1))
-    net.load_state_dict(other.state_dict())
-    assert applied.undo() == "merged"
-    assert torch.equal(net.conv1.weight[KEEP_1], other.conv1.weight)
-
-
-def test_freezing_since_stays() -> None:
-    net = make_net()
-    applied = pruned(net)
-    net.conv1.requires_grad_(False)
-    assert applied.undo() == "exact"
-    assert not net.conv1.weight.requires_grad
-    assert net.conv2.weight.requires_grad
-
-
-def test_an_optimizer_whose_state_was_cleared_since() -> None:
-    net = make_net()
-    optimizer = optim.Adam(net.parameters())
-    train_step(net, 0, optimizer)
-    applied = pruned(net, optimizer)
-    optimizer.state.clear()
-    assert applied.undo() == "merged"
-    assert not optimizer.state
-    train_step(net, 1, optimizer)
-    assert len(optimizer.state) == len(list(net.parameters()))
-
-
-def test_undo_then_prune_again_is_the_first_pruning() -> None:
-    net: Net = make_net()
-    small = pruned_oracle(net)
-    pruned(net).undo()
-    pruned(net)
-    assert_same_model(net, small)

@@ -87,14 +87,14 @@ def test_an_average_follows_what_was_added() -> None:
     given = COPIES.gather(old)
     given[4] += 0.25
     given[5] -= 0.25
-    edited = follow(COPIES, average, old, given)
+    edited = follow(COPIES, average, given - COPIES.gather(old))
     torch.testing.assert_close(edited[4], average[1] + 0.25)
     torch.testing.assert_close(edited[5], average[1] - 0.25)
     torch.testing.assert_close(edited[:4], average)
     fresh = WIDER.gather(old, fill=5.0)
     fresh[4:] = 2.5
-    assert torch.equal(follow(WIDER, average, old, fresh, fill=5.0)[4:], fresh[4:])
-    assert torch.equal(follow(WIDER, average, old, None, fill=5.0)[4:], torch.full((2, 3, 2), 5.0).double())
+    assert torch.equal(follow(WIDER, average, fresh - WIDER.gather(old, fill=5.0), fill=5.0)[4:], fresh[4:])
+    assert torch.equal(follow(WIDER, average, None, fill=5.0)[4:], torch.full((2, 3, 2), 5.0).double())
 
 
 def test_without_copies() -> None:

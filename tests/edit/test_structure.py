@@ -94,6 +94,8 @@ def test_a_layer_without_parameters_takes_the_group_of_the_nearest() -> None:
     with Transaction(net, [optimizer]) as edit:
         edit.insert_module("pool", identity_conv(6))
         edit.insert_module("head", nn.Linear(5, 5).double())
+        edit.insert_module("bn1", nn.Conv2d(8, 8, 1, bias=False).double())
+    assert "bn1.inserted.weight" in optimizer.param_groups[0]["param_names"]
     assert "pool.inserted.weight" in optimizer.param_groups[0]["param_names"]
     assert "head.inserted.weight" in optimizer.param_groups[1]["param_names"]
     assert "pool.inserted.bias" in optimizer.param_groups[2]["param_names"]
@@ -107,6 +109,14 @@ def test_a_group_that_the_caller_names() -> None:
     assert {"conv1.inserted.weight", "conv1.inserted.bias"} < set(optimizer.param_groups[1]["param_names"])
     with pytest.raises(ArgumentError, match="one of the optimizers' own"):
         Transaction(net, [optimizer]).insert_module("conv1", identity_conv(8), group={"params": []})
+
+
+def test_the_layer_itself_comes_before_others_with_the_same_names() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.RNN(3, 3), nn.Linear(3, 3))
+    optimizer = optim.SGD([{"params": layer.parameters(), "lr": 0.1} for layer in model])
+    with Transaction(model, [optimizer]) as edit:
+        edit.insert_module("1", nn.Linear(3, 3))
+    assert any(parameter is model[1].inserted.weight for parameter in optimizer.param_groups[1]["params"])
 
 
 def test_muon_gets_matrices_only() -> None:

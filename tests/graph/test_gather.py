@@ -53,6 +53,17 @@ def test_is_what_its_definition_says(case: tuple[tuple[int, ...], Gather], dtype
         assert torch.equal(new, wanted)
 
 
+@pytest.mark.parametrize("piece", [1, 9, 30])
+def test_moving_pieces_one_after_the_other_changes_nothing(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netsculpt.graph.gather.PIECE", piece)
+    index = {0: torch.tensor([3, -1, 0, 0, 2]), 1: torch.tensor([1, 0]), 3: torch.tensor([1, 1, -1])}
+    tensor = torch.arange(4 * 2 * 3 * 2).reshape(4, 2, 3, 2)
+    for each in (tensor, tensor.contiguous(memory_format=torch.channels_last)):
+        new = Gather(index).gather(each)
+        assert torch.equal(new, defined(each, Gather(index), 0.0, False))
+        assert new.stride().index(1) == each.stride().index(1)
+
+
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.complex64])
 def test_other_dtypes(dtype: torch.dtype) -> None:
     tensor = torch.tensor([0, 1, 1, 0]).to(dtype)
