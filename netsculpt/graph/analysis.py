@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,8 @@ from torch.utils import _pytree as pytree
 import netsculpt.graph.rules  # noqa: F401  # fills the table of rules
 from netsculpt.graph.algebra import Algebra
 from netsculpt.graph.call import Call
-from netsculpt.graph.facts import Facts, Scaler, Value
+from netsculpt.graph.facts import Facts, Role, Value
+from netsculpt.graph.makings import CONSTANT, UNKNOWN, parameter
 from netsculpt.graph.registry import Outcome, find_rule
 from netsculpt.graph.rules.elementwise import pointwise
 from netsculpt.graph.source import size_hint, sizes_of
@@ -67,9 +69,13 @@ class Analysis:
     def run(self, graph: fx.Graph, placeholders: Mapping[fx.Node, Any], owner: torch.nn.Module) -> Any:
         """Walk ``graph``; returns what its output node holds."""
         values: dict[fx.Node, Any] = dict(placeholders)
+        views = _Views()
         for node in graph.nodes:
             if node.op == "call_function":
                 values[node] = self._call(node, values, owner)
+                for written in views.written_by(node):
+                    if isinstance(values.get(written), Value):
+                        values[written] = replace(values[written], made=UNKNOWN, summed=None)
             elif node.op == "get_attr":
                 values[node] = self._constant(node, owner)
             elif node.op == "output":
@@ -85,7 +91,7 @@ class Analysis:
             if not constant:
                 traced = node.meta["val"].shape
                 self.batch.extend(term for term, size in zip(dims, traced, strict=True) if isinstance(size, SymInt))
-            return Value(dims, constant=constant)
+            return Value(dims, constant=constant, made=CONSTANT)
         name = spec.target
         tensor = exported.state_dict.get(name)
         tensor = exported.constants.get(name) if tensor is None else tensor
@@ -93,13 +99,15 @@ class Analysis:
         if spec.kind is InputKind.PARAMETER:
             self.parameters.add(first)
         dims = self.tensors.setdefault(first, tuple(map(leaf, shape)))
-        return Value(dims, True, frozenset({first}), tuple(range(len(dims))), frozenset({Scaler(first)}))
+        made = parameter(first) if spec.kind is InputKind.PARAMETER else CONSTANT
+        return Value(dims, True, frozenset({first}), tuple(range(len(dims))), made)
 
     def _constant(self, node: fx.Node, owner: torch.nn.Module) -> Any:
         found = getattr(owner, str(node.target))
         if isinstance(found, torch.nn.Module):
             return found
-        return Value(tuple(leaf(size, frozen="it is a constant of the program") for size in found.shape), constant=True)
+        dims = tuple(leaf(size, frozen="it is a constant of the program") for size in found.shape)
+        return Value(dims, constant=True, made=CONSTANT)
 
     def _call(self, node: fx.Node, values: dict[fx.Node, Any], owner: torch.nn.Module) -> Any:
         if node.target is operator.getitem:
@@ -112,13 +120,34 @@ class Analysis:
         kwargs = pytree.tree_map(lambda item: _look_up(item, values), node.kwargs)
         if isinstance(node.target, torch._ops.HigherOrderOperator):
             return self._nested(node, args)
-        call = Call(node, _named(node, args, kwargs), self.algebra, self.facts)
+        call, known = Call(node, _named(node, args, kwargs), self.algebra, self.facts), len(self.facts.roles)
         self.algebra.where = call.where
-        result = _as_values(call, self._rule(node)(call))
+        result = self._outcome(call)
+        self._follow(call, known)
         inputs = tuple(term for value in call.values() for term in value.dims)
         outputs = tuple(value.dims for value in (result if isinstance(result, list) else [result]))
         self.steps.append(Step(node, inputs, outputs))
         return result
+
+    def _outcome(self, call: Call) -> Any:
+        """What the operation's rule says; nothing that it touches may change where the rule fails."""
+        try:
+            result = _as_values(call, self._rule(call.node)(call))
+            found = [tuple(term.size for term in value.dims) for value in (result if _several(call) else [result])]
+            if found == call.shapes:
+                return result
+            failure = f"gives {found} instead of {call.shapes}"
+        except Exception as error:
+            failure = f"fails with {type(error).__name__}: {error}"
+        return _as_values(call, self._refused(call, f"the rule of {_name(call.node)} {failure}"))
+
+    def _follow(self, call: Call, known: int) -> None:
+        """Parameters that play no other role in an operation follow the units of its result."""
+        playing = {name for fact in self.facts.roles[known:] for name in fact.tensors}
+        for value in call.values():
+            if value.tensors and not value.tensors & playing and not all(each.constant for each in call.values()):
+                for dim in range(len(value.dims)):
+                    call.role(value, dim, Role.FOLLOWER)
 
     def _rule(self, node: fx.Node) -> Callable[[Call], Outcome]:
         if not isinstance(node.target, torch._ops.OpOverload):
@@ -127,12 +156,14 @@ class Analysis:
         found = find_rule(name, node.target._schema.overload_name or "default")
         if found is not None:
             return found
-        return pointwise if torch.Tag.pointwise in node.target.tags else self._refuse
+        return pointwise if _is_pointwise(node.target) else self._refuse
 
     def _refuse(self, call: Call) -> list[Value]:
         """An operation without a rule: nothing that it touches may change."""
-        name = str(call.node.target).removesuffix(".default").replace(".", "::", 1)
-        why = f"{name} has no rule; netsculpt.graph.rule({name!r}) adds one"
+        name = _name(call.node)
+        return self._refused(call, f"{name} has no rule; netsculpt.graph.rule({name!r}) adds one")
+
+    def _refused(self, call: Call, why: str) -> list[Value]:
         self.unknown.append(f"{why} ({call.where})")
         for value in call.values():
             call.freeze(value.dims, why)
@@ -149,6 +180,50 @@ class Analysis:
         inner = [node for node in body.graph.nodes if node.op == "placeholder"]
         result = self.run(body.graph, dict(zip(inner, operands, strict=False)), body)
         return list(result) if isinstance(result, (list, tuple)) else result
+
+
+class _Views:
+    """Which nodes share memory, so that writing to one changes what the others are made of."""
+
+    def __init__(self) -> None:
+        self._base: dict[fx.Node, fx.Node] = {}
+        self._views: dict[fx.Node, list[fx.Node]] = {}
+
+    def written_by(self, node: fx.Node) -> list[fx.Node]:
+        """The nodes before ``node`` that see what it writes in place."""
+        first = node.args[0] if node.args else None
+        if not isinstance(first, fx.Node):
+            return []
+        returns = node.target._schema.returns if isinstance(node.target, torch._ops.OpOverload) else ()
+        alias = returns[0].alias_info if returns else None
+        if alias is None and node.target is not operator.getitem:
+            return []
+        base = self._base.get(first, first)
+        seen = [base, *self._views.get(base, [])] if alias is not None and alias.is_write else []
+        self._base[node] = base
+        self._views.setdefault(base, []).append(node)
+        return seen
+
+
+def _name(node: fx.Node) -> str:
+    """The operation as ``rule`` takes it."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return getattr(target, "__name__", str(target))
+    overload = target._schema.overload_name
+    return f"{target._schema.name}.{overload}" if overload else target._schema.name
+
+
+def _is_pointwise(target: torch._ops.OpOverload) -> bool:
+    """Whether torch says so of any overload: it does not of all of them, nor of all in-place ones."""
+    name = target._schema.name.split("::")[-1]
+    packets = [target.overloadpacket, getattr(torch.ops.aten, name.rstrip("_"), None)]
+    found = [getattr(packet, each) for packet in packets if packet is not None for each in packet.overloads()]
+    return any(torch.Tag.pointwise in each.tags for each in found)
+
+
+def _several(call: Call) -> bool:
+    return isinstance(call.node.meta["val"], (list, tuple))
 
 
 def _look_up(item: Any, values: Mapping[fx.Node, Any]) -> Any:
@@ -184,7 +259,6 @@ def _as_values(call: Call, outcome: Outcome) -> Any:
         result = list(outcome)
     else:
         result = Value(tuple(outcome))  # type: ignore[arg-type]
-    several = isinstance(call.node.meta["val"], (list, tuple))
-    if several and isinstance(result, Value):
+    if _several(call) and isinstance(result, Value):
         return [result] * len(call.shapes)
-    return result if several or isinstance(result, Value) else result[0]
+    return result if _several(call) or isinstance(result, Value) else result[0]

@@ -8,9 +8,10 @@ from itertools import chain, count
 from typing import NamedTuple
 
 from netsculpt.graph.analysis import Analysis
-from netsculpt.graph.facts import Role, Scaler
+from netsculpt.graph.facts import Role
 from netsculpt.graph.positions import IndexMap, index_maps
 from netsculpt.graph.terms import Term, leaves
+from netsculpt.graph.weighing import Limit, Rescale, Weighing, weigh
 
 
 class Place(NamedTuple):
@@ -29,14 +30,7 @@ class Place(NamedTuple):
     dim: int
     entries: IndexMap
     role: Role
-    silences: tuple[frozenset[tuple[Term, int]], ...] = ()
-
-
-class Rescale(NamedTuple):
-    """When the axis changes size, ``scalers`` are multiplied by (new/old)**power along it."""
-
-    scalers: frozenset[Scaler]
-    power: float
+    silences: tuple[Limit, ...] = ()
 
 
 @dataclass(eq=False)
@@ -96,30 +90,26 @@ class Axis:
 def find_axes(analysis: Analysis) -> list[Axis]:
     """The axes that some tensor's slices make, in the order in which the program meets them."""
     places = _Places(analysis)
+    weighings = weigh(places.made, analysis)
     inexact = _first_reasons((fact.term, fact.why) for fact in analysis.facts.inexact)
-    uncopyable = _first_reasons((fact.term, fact.why) for fact in analysis.facts.uncopyable)
     activations: dict[Term, tuple[str, str]] = {}
     for activation in analysis.facts.activations:
         for axis in leaves(activation.term):
             activations.setdefault(axis, (activation.operation, activation.node))
-    rescales: dict[Term, dict[Rescale, None]] = {}
-    for fact in analysis.facts.rescales:
-        for axis in leaves(fact.term):
-            rescales.setdefault(axis, {}).setdefault(Rescale(fact.scalers, fact.power))
     axes = []
     for axis in places.made:
-        found = places.of(axis)
-        reason = inexact.get(axis)
+        weighing = weighings[axis]
+        reason = inexact.get(axis) or weighing.inexact
         axes.append(
             Axis(
                 name="",
                 term=axis,
-                places=found,
+                places=places.of(axis, weighing),
                 frozen=axis.frozen,
                 inexact=reason,
-                uncopyable=reason or uncopyable.get(axis) or places.tied(axis),
+                uncopyable=reason or weighing.uncopyable or places.tied(axis),
                 nonlinearity=activations.get(axis),
-                rescales=tuple(rescales.get(axis, ())),
+                rescales=weighing.rescales,
             )
         )
     _name(axes, analysis)
@@ -132,7 +122,6 @@ class _Places:
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
         self._roles: dict[tuple[str, int, Term], set[Role]] = {}
-        self._silences: dict[tuple[str, int, Term], dict[frozenset[tuple[Term, int]], None]] = {}
         self._producer: dict[Term, None] = {}
         self._at: dict[Term, list[tuple[str, int, IndexMap]]] = {}
         self._occurrences: dict[tuple[str, int], frozenset[Term]] = {}
@@ -147,10 +136,6 @@ class _Places:
                 self._roles.setdefault(key, set()).add(fact.role)
                 if fact.role is Role.PRODUCER:
                     self._producer.setdefault(key[2])
-        for silence in analysis.facts.silences:
-            for scaler in silence.scalers:
-                for key in self._resolved({scaler.tensor}, silence.dim, silence.term):
-                    self._silences.setdefault(key, {}).setdefault(scaler.where)
 
     @property
     def made(self) -> list[Term]:
@@ -164,22 +149,22 @@ class _Places:
         name, dim, _ = self._at[axis][0]
         return any(other.frozen is None for other in self._occurrences[name, dim])
 
-    def of(self, axis: Term) -> tuple[Place, ...]:
+    def of(self, axis: Term, weighing: Weighing) -> tuple[Place, ...]:
         return tuple(
-            Place(name, dim, entries, self._role((name, dim, axis)), tuple(self._silences.get((name, dim, axis), ())))
+            Place(name, dim, entries, self._role((name, dim, axis)), weighing.silences.get((name, dim), ()))
             for name, dim, entries in self._at[axis]
         )
 
     def tied(self, axis: Term) -> str | None:
         for name, dim, _ in self._at[axis]:
             roles = self._roles.get((name, dim, axis), set())
-            if {Role.PRODUCER, Role.CONSUMER} <= roles:
+            if Role.CONSUMER in roles and len(roles) > 1:
                 return f"{name} both makes and uses its units"
         return None
 
     def _role(self, key: tuple[str, int, Term]) -> Role:
-        roles = self._roles.get(key, {Role.FOLLOWER})
-        return Role.PRODUCER if Role.PRODUCER in roles else next(iter(roles))
+        roles = self._roles.get(key, set())
+        return next((role for role in (Role.PRODUCER, Role.CONSUMER) if role in roles), Role.FOLLOWER)
 
     def _resolved(self, tensors: Iterable[str], dim: int | None, term: Term) -> list[tuple[str, int, Term]]:
         axes = list(dict.fromkeys(leaves(term)))

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import fx
 
+from netsculpt.graph import makings
 from netsculpt.graph.algebra import Algebra
 from netsculpt.graph.facts import (
     ActivationFact,
+    Contraction,
     Facts,
     InexactFact,
-    RescaleFact,
+    Operand,
     Role,
     RoleFact,
     RootFact,
-    Scaler,
-    SilenceFact,
     SizeFact,
-    UncopyableFact,
     Value,
 )
+from netsculpt.graph.makings import CONSTANT, Making
 from netsculpt.graph.source import module_of, sizes_of, source_of
-from netsculpt.graph.terms import Term, leaf
+from netsculpt.graph.terms import Term, is_frozen, leaf
 
-MANY = 8  # more scalers than this are no longer carried: a residual stream would collect a network of them
+POWERS = (0.5, -0.5, 1.0, -1.0, 0.25, -0.25)  # of sizes that code multiplies and divides by
 
 
 class Call:
@@ -67,6 +68,12 @@ class Call:
         target = self.node.target
         name = target._schema.name.split("::")[-1] if isinstance(target, torch._ops.OpOverload) else str(target)
         return name.rstrip("_") if not name.startswith("_") else name
+
+    @property
+    def only_use_of_operand(self) -> bool:
+        """Whether nothing else uses the first operand."""
+        first = self.node.args[0]
+        return isinstance(first, fx.Node) and len(first.users) == 1
 
     def values(self) -> list[Value]:
         """All tensor arguments, those inside lists too, in the order of the schema."""
@@ -122,35 +129,34 @@ class Call:
         if value.tensors:
             self._facts.roles.append(RoleFact(value.tensors, _origin(value, dim), part or value.dims[dim], role))
 
-    def consumes(self, weight: Value, dim: int, part: Term | None = None) -> None:
-        """The constant ``weight`` is contracted over dimension ``dim``, or ``part`` of it, with an activation."""
-        term = part or weight.dims[dim]
-        self.role(weight, dim, Role.CONSUMER, term)
-        if weight.scalers is None:
-            self.inexact(term, "it is used by a weight that is computed from others")
-        else:
-            self._facts.silences.append(SilenceFact(weight.scalers, _origin(weight, dim), term))
+    def consumes(
+        self, weight: Value, dim: int, x: Value | None = None, at: int = -1, part: Term | None = None
+    ) -> Contraction:
+        """The constant ``weight`` is contracted over ``dim``, or ``part`` of it, with dimension ``at`` of ``x``."""
+        self.role(weight, dim, Role.CONSUMER, part)
+        return self.contracted(part or weight.dims[dim], (weight, dim), (x or Value(()), at))
 
-    def contracted(self, term: Term, *operands: Value) -> None:
-        """Two activations are contracted, or one is summed, over ``term``: one operand's producers weigh its units."""
-        known = [operand.scalers for operand in operands if operand.scalers is not None]
-        if not known:
-            self.inexact(term, "a sum over it that no weight precedes")
-            return
-        self._facts.silences.append(SilenceFact(known[0], None, term))
-        if len(known) > 1 and any(a.overlaps(b) for a in known[0] for b in known[1]):
-            self._facts.uncopyable.append(UncopyableFact(term, f"a product of it with itself ({self.where})"))
+    def contracted(self, term: Term, *operands: tuple[Value, int], power: float = 0.0) -> Contraction:
+        """A product of ``operands`` is summed over ``term``, a dimension of each, and divided by its size**power.
 
-    def depends_on_size(self, term: Term, scalers: frozenset[Scaler] | None, power: float, why: str) -> None:
-        """The result is divided by size**power of ``term``, which scaling ``scalers`` can make up for."""
-        if scalers is None:
-            self.inexact(term, why)
-        else:
-            self._facts.rescales.append(RescaleFact(scalers, term, power))
+        The slices that make one operand, a constant one first, weigh the units of ``term``.
+        """
+        ordered = sorted(operands, key=lambda operand: not operand[0].constant)
+        contraction = Contraction(term, tuple(_operand(*operand) for operand in ordered), self.where, power)
+        self._facts.contractions.append(contraction)
+        return contraction
 
-    def scaled_by_root(self, term: Term, scalers: frozenset[Scaler] | None, factor: float) -> None:
-        """The result is multiplied or divided by ``factor``, the root of the size of ``term``."""
-        self._facts.roots.append(RootFact(self.node, term, scalers, factor))
+    def divided(self, terms: Iterable[Term], number: float) -> list[RootFact]:
+        """The result is divided by ``number``: those of ``terms`` whose size to some power it may be."""
+        found = [
+            RootFact(self.node, term, power, number)
+            for term in terms
+            if term.size > 1 and not is_frozen(term)
+            for power in POWERS
+            if math.isclose(number, term.size**power, rel_tol=1e-6)
+        ]
+        self._facts.roots.extend(found)
+        return found
 
     def inexact(self, term: Term, why: str) -> None:
         """Removing a unit of ``term`` is not the same as silencing it."""
@@ -169,22 +175,31 @@ class Call:
         self._facts.macs.append(tuple(terms))
 
 
-def joined(*scalers: frozenset[Scaler] | None) -> frozenset[Scaler] | None:
-    """The scalers of a sum: all of them; None where one is unknown or there are too many."""
-    union: frozenset[Scaler] = frozenset()
-    for names in scalers:
-        if names is None:
-            return None
-        union |= names
-    return union if len(union) <= MANY else None
-
-
 def _origin(value: Value, dim: int) -> int | None:
     return value.origin[dim] if value.origin is not None else None
 
 
-def selected(value: Value, term: Term, index: int) -> frozenset[Scaler] | None:
-    """The scalers of ``value`` where ``term`` is at ``index``."""
-    if value.scalers is None:
-        return None
-    return frozenset(Scaler(each.tensor, each.where | {(term, index)}) for each in value.scalers)
+def _operand(value: Value, dim: int) -> Operand:
+    if not value.dims:
+        return Operand(value.made, value.constant, ())
+    dim %= len(value.dims)
+    at = _origin(value, dim)
+    if at is not None:  # a buffer that is used like a weight may silence a unit; elsewhere buffers are not scaled
+        made = value.made if value.made != CONSTANT else makings.parameter(*value.tensors)
+        return Operand(makings.only(made, at), value.constant, ())
+    return Operand(value.made, value.constant, (*value.dims[:dim], *value.dims[dim + 1 :]))
+
+
+def summed(value: Value, *dims: int) -> Making:
+    """What a sum over ``dims`` of ``value`` is made of; nothing of it where no units are left."""
+    over = [value.dims[dim] for dim in dims]
+    kept = [term for dim, term in enumerate(value.dims) if dim not in dims and not is_frozen(term)]
+    if not value.constant and not kept:
+        return CONSTANT
+    if value.origin is None or not over:
+        return makings.summed(value.made, over, kept) if over else value.made
+    made = value.made
+    for dim in dims:
+        at = value.origin[dim]
+        made = made if at is None else makings.spent(made, at)
+    return made

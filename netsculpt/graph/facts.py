@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from torch import fx
 
+from netsculpt.graph.makings import UNKNOWN, Making
 from netsculpt.graph.terms import Term
 
 
@@ -20,19 +21,6 @@ class Role(Enum):
     CONSUMER = "consumer"  # the dimension that a mixing weight contracts: what uses the unit
 
 
-class Scaler(NamedTuple):
-    """The entries of ``tensor``, or only those ``where`` terms are at given indices: the queries of a fused weight."""
-
-    tensor: str
-    where: frozenset[tuple[Term, int]] = frozenset()
-
-    def overlaps(self, other: Scaler) -> bool:
-        """Whether the two may have entries in common."""
-        mine = {term.find(): index for term, index in self.where}
-        apart = any(mine.get(term.find(), index) != index for term, index in other.where)
-        return self.tensor == other.tensor and not apart
-
-
 @dataclass(frozen=True)
 class Value:
     """One tensor of the program.
@@ -42,30 +30,59 @@ class Value:
         constant: made of parameters, buffers and constants alone.
         tensors: names of the parameters and buffers in a constant value.
         origin: for a parameter or buffer itself, at most permuted or cast: its dimension for each of ``dims``.
-        scalers: parts of parameters such that scaling a unit's slices of all of them scales the unit's slice of this
-            value by the same factor; None where no such parameters are known.
-        summed: for a product of activations, what it was summed over and the scalers of an operand.
+        made: how it answers when slices of parameters are scaled, see ``makings``.
+        summed: the contraction that it is the result of, perhaps times a number.
     """
 
     dims: tuple[Term, ...]
     constant: bool = False
     tensors: frozenset[str] = frozenset()
     origin: tuple[int | None, ...] | None = None
-    scalers: frozenset[Scaler] | None = None
-    summed: tuple[Term, frozenset[Scaler] | None] | None = None
+    made: Making = UNKNOWN
+    summed: Contraction | None = None
 
     @staticmethod
     def of(
-        dims: Iterable[Term],
-        operands: Iterable[Value],
-        scalers: frozenset[Scaler] | None = None,
-        summed: tuple[Term, frozenset[Scaler] | None] | None = None,
+        dims: Iterable[Term], operands: Iterable[Value], made: Making = UNKNOWN, summed: Contraction | None = None
     ) -> Value:
         """A result of ``operands``: constant where all of them are."""
         operands = tuple(operands)
         constant = all(operand.constant for operand in operands)
         names = (name for operand in operands for name in operand.tensors)
-        return Value(tuple(dims), constant, frozenset(names if constant else ()), None, scalers, summed)
+        return Value(tuple(dims), constant, frozenset(names if constant else ()), None, made, summed)
+
+
+class Operand(NamedTuple):
+    """One factor of what is summed.
+
+    Attributes:
+        made: what it is made of; of a parameter itself, only along the dimension that is summed.
+        constant: whether it is made of parameters, buffers and constants alone.
+        beside: its other dimensions, where it cannot be told which slices belong to which.
+    """
+
+    made: Making
+    constant: bool
+    beside: tuple[Term, ...]
+
+
+@dataclass(eq=False)
+class Contraction:
+    """A sum over ``term`` of a product of operands.
+
+    Attributes:
+        term: what is summed over.
+        operands: those first that should weigh the units.
+        where: operation and source line.
+        power: the result is divided by the size of ``term`` to this power.
+        roots: numbers that the result is divided by.
+    """
+
+    term: Term
+    operands: tuple[Operand, ...]
+    where: str
+    power: float = 0.0
+    roots: list[RootFact] = field(default_factory=list)
 
 
 class RoleFact(NamedTuple):
@@ -77,40 +94,17 @@ class RoleFact(NamedTuple):
     role: Role
 
 
-class SilenceFact(NamedTuple):
-    """The slices of ``scalers`` along ``dim`` (None: wherever ``term`` occurs) weigh the units of ``term``."""
-
-    scalers: frozenset[Scaler]
-    dim: int | None
-    term: Term
-
-
-class RescaleFact(NamedTuple):
-    """The result depends on the size of ``term``: ``scalers`` times (new/old)**power make up for it."""
-
-    scalers: frozenset[Scaler]
-    term: Term
-    power: float
-
-
 class RootFact(NamedTuple):
-    """``node`` multiplies or divides by ``factor``, which is the root of the size of ``term``, perhaps by design."""
+    """``node`` divides by the size of ``term`` to the ``power``, or by a number that happens to be just that."""
 
     node: fx.Node
     term: Term
-    scalers: frozenset[Scaler] | None
-    factor: float
+    power: float
+    number: float
 
 
 class InexactFact(NamedTuple):
     """Removing a unit of ``term`` is not the same as silencing it."""
-
-    term: Term
-    why: str
-
-
-class UncopyableFact(NamedTuple):
-    """Two copies of a unit of ``term`` that share its outgoing weight are not the same as the unit."""
 
     term: Term
     why: str
@@ -137,14 +131,17 @@ class ActivationFact(NamedTuple):
 
 @dataclass
 class Facts:
-    """Everything learnt, in program order; ``macs`` holds the terms whose sizes multiply to multiply-accumulates."""
+    """Everything learnt, in program order.
+
+    ``followed`` are the ``roots`` that do follow the size; ``macs`` holds the terms whose sizes multiply to
+    multiply-accumulates.
+    """
 
     roles: list[RoleFact] = field(default_factory=list)
-    silences: list[SilenceFact] = field(default_factory=list)
-    rescales: list[RescaleFact] = field(default_factory=list)
+    contractions: list[Contraction] = field(default_factory=list)
     roots: list[RootFact] = field(default_factory=list)
+    followed: set[RootFact] = field(default_factory=set)
     inexact: list[InexactFact] = field(default_factory=list)
-    uncopyable: list[UncopyableFact] = field(default_factory=list)
     sizes: list[SizeFact] = field(default_factory=list)
     activations: list[ActivationFact] = field(default_factory=list)
     macs: list[tuple[Term, ...]] = field(default_factory=list)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from netsculpt.graph.gather import Gather
 from netsculpt.graph.positions import contains, factors, sources
 from netsculpt.graph.program import Inputs, Program
 from netsculpt.graph.terms import Term, forget_sizes
+from netsculpt.graph.weighing import NOWHERE, Limit
 
 if TYPE_CHECKING:
     from netsculpt.graph.verify import Proof
@@ -242,9 +243,6 @@ class Graph:
                 yield each.module, each.attribute, values if each.as_tuple else values[0]
 
 
-Limit: TypeAlias = frozenset[tuple[Term, int]]
-
-
 def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence[Limit], Tensor]]:
     """The factors of the units at a place, each with what it is limited to."""
     units, weights = change
@@ -252,7 +250,7 @@ def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence
         yield place.silences, weights.to(torch.float64)
     if len(units) != axis.size:
         for rescale in axis.rescales:
-            limits = [scaler.where for scaler in rescale.scalers if scaler.tensor == place.tensor]
+            limits = [limit for tensor, dim, limit in rescale.places if (tensor, dim) == (place.tensor, place.dim)]
             if limits:
                 ratio = (len(units) / axis.size) ** rescale.power
                 yield limits, torch.full((len(units),), ratio, dtype=torch.float64)
@@ -265,7 +263,8 @@ def _limited(term: Term, scale: Tensor, limits: Sequence[Limit], sizes: Mapping[
         inside = torch.ones_like(scale)
         for part, index in limit:
             chosen = torch.zeros(part.size, dtype=torch.float64)
-            chosen[index] = 1
+            if index != NOWHERE:
+                chosen[index] = 1
             if contains(term, {part.find(): None}):
                 inside *= factors(term, {part.find(): chosen}, sizes)
         outside *= 1 - inside

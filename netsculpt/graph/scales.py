@@ -1,7 +1,8 @@
 """Numbers that the code computes from sizes: attention's root of a width, an embedding times the root of the model's.
 
 The program holds them as numbers. Which ones follow a size shows when the model runs with other sizes: a factor that is
-the root of what attention sums over is made up for by its query weights, any other one makes its axis inexact.
+the root of what attention sums over is made up for by its query weights (``weighing``), any other one makes its axis
+inexact.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from netsculpt.graph.analysis import Analysis
 from netsculpt.graph.costs import size_with
-from netsculpt.graph.facts import InexactFact, RescaleFact, RootFact
+from netsculpt.graph.facts import InexactFact, RootFact
 from netsculpt.graph.graph import Graph
 from netsculpt.graph.probe import Probe, apart
 from netsculpt.graph.rehearsal import Number
@@ -28,11 +29,8 @@ def find_scales(
         root = next((fact for fact in analysis.facts.roots if _is_root(fact, number, sizes)), None)
         if root is None:
             unexplained.append(number)
-        elif root.scalers is not None:
-            analysis.facts.rescales.append(RescaleFact(root.scalers, root.term, 0.5))
         else:
-            why = f"the code divides by the root of its size, {root.factor:g} ({source_of(root.node)})"
-            analysis.facts.inexact.append(InexactFact(root.term, why))
+            analysis.facts.followed.add(root)
     for number, axis in _followed(probe, graph, sizes, unexplained):
         where = f" ({source_of(number.step.node)})" if number.step is not None else ""
         why = f"the code computes a number from its size, {number.before:g}{where}"
@@ -41,11 +39,11 @@ def find_scales(
 
 
 def _is_root(fact: RootFact, number: Number, sizes: Mapping[Term, int]) -> bool:
-    """Whether the number is the root of the term's size, or one by it, and follows it."""
+    """Whether the number is the power of the term's size, or one by it, and follows it."""
     if number.step is None or number.step.node is not fact.node:
         return False
-    root = math.sqrt(size_with(fact.term, sizes) / fact.term.size)
-    return any(math.isclose(number.after, number.before * each, rel_tol=1e-6) for each in (root, 1 / root))
+    ratio = (size_with(fact.term, sizes) / fact.term.size) ** fact.power
+    return any(math.isclose(number.after, number.before * each, rel_tol=1e-6) for each in (ratio, 1 / ratio))
 
 
 def _followed(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from netsculpt.graph.call import Call
+from netsculpt.graph import makings
+from netsculpt.graph.call import Call, summed
 from netsculpt.graph.facts import Value
 from netsculpt.graph.registry import rule
 from netsculpt.graph.rules.elementwise import broadcast
@@ -21,15 +22,24 @@ def attention(call: Call) -> Value:
         _equate_heads(call, query, key, heads)
     width = query.dims[-1]
     call.equate(width, key.dims[-1])
-    call.contracted(width, query, key)
-    if call["scale"] is None:
-        call.depends_on_size(width, query.scalers or key.scalers, 0.5, "attention divides by the root of its size")
+    scale = call["scale"]
+    products = call.contracted(
+        width, (query, len(query.dims) - 1), (key, len(key.dims) - 1), power=0.5 if scale is None else 0.0
+    )
+    if scale is not None and scale > 0:
+        products.roots.extend(call.divided([width], 1 / scale))
+    weights = [summed(query, len(query.dims) - 1), summed(key, len(key.dims) - 1)]
     scores = (*query.dims[:-1], key.dims[-2])
     if mask is not None:
         broadcast(call, [term.size for term in scores], [Value(scores), mask])
+        weights.append(mask.made)
+    if call["is_causal"]:
+        call.freeze((query.dims[-2], key.dims[-2]), "attention looks back along it")
+    call.inexact(key.dims[-2], "attention adds up to one over it")
     call.macs((*scores, width))
     call.macs((*scores, value.dims[-1]))
-    return Value((*query.dims[:-1], value.dims[-1]), scalers=value.scalers)
+    dims = (*query.dims[:-1], value.dims[-1])
+    return Value(dims, made=makings.times(makings.opaque(*weights), summed(value, len(value.dims) - 2)))
 
 
 def _equate_heads(call: Call, query: Value, key: Value, at: int) -> None:

@@ -4,40 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netsculpt.graph.call import Call, joined
-from netsculpt.graph.facts import Role, Scaler, Value
+from netsculpt.graph import makings
+from netsculpt.graph.call import Call, summed
+from netsculpt.graph.facts import Contraction, Role, Value
+from netsculpt.graph.makings import Making
 from netsculpt.graph.registry import rule
 from netsculpt.graph.rules.elementwise import broadcast
-from netsculpt.graph.terms import Term
 
 
 @rule("linear")
 def linear(call: Call) -> Value:
-    """x [.., in], weight [out, in], bias [out]."""
+    """x [.., in], weight [out, in] or [in], bias [out]."""
     x, weight, bias = call["input"], call["weight"], call["bias"]
-    k = len(weight.dims) - 1
-    summed = contract(call, x, weight, [(len(x.dims) - 1, k)])
+    i, k = len(x.dims) - 1, len(weight.dims) - 1
+    over = contract(call, x, weight, [(i, k)])
     dims = (*x.dims[:-1], *weight.dims[:-1])
-    call.macs((*dims, summed))
-    return add_bias(call, Value.of(dims, (x, weight), made_by(x, weight)), bias)
+    call.macs((*dims, x.dims[-1]))
+    return add_bias(call, Value.of(dims, (x, weight), product_of(x, weight, [i], [k]), over), bias)
 
 
 @rule("addmm")
 def addmm(call: Call) -> Value:
     """bias + a [n, k] @ b [k, m]."""
-    return add_bias(call, matrix_product(call, call["mat1"], call["mat2"]), call["self"])
+    return add_bias(call, _times_alpha(call, call["mat1"], call["mat2"]), call["self"])
 
 
 @rule("baddbmm")
 def baddbmm(call: Call) -> Value:
     """bias + a [b, n, k] @ b [b, k, m]."""
-    return add_bias(call, matrix_product(call, call["batch1"], call["batch2"]), call["self"])
+    return add_bias(call, _times_alpha(call, call["batch1"], call["batch2"]), call["self"])
 
 
 @rule("addmv")
 def addmv(call: Call) -> Value:
     """bias + matrix [n, k] @ vector [k]."""
-    return add_bias(call, matrix_product(call, call["mat"], call["vec"]), call["self"])
+    return add_bias(call, _times_alpha(call, call["mat"], call["vec"]), call["self"])
 
 
 @rule("mm", "bmm", "matmul", "mv", "dot", "vdot")
@@ -51,34 +52,42 @@ def matmul(call: Call) -> Value:
 def outer(call: Call) -> Value:
     """a [n], b [m] -> [n, m]."""
     a, b = call.values()
-    return Value.of((*a.dims, *b.dims), (a, b), made_by(a, b))
+    contract(call, a, b, [])
+    call.macs((*a.dims, *b.dims))
+    return Value.of((*a.dims, *b.dims), (a, b), product_of(a, b, [], []))
 
 
-@rule("einsum")
-def einsum(call: Call) -> Value:
-    """Any contraction of two operands by letters; more operands, repeated letters or an ellipsis are not divided."""
-    operands = [value for value in call["tensors"] if isinstance(value, Value)]
-    inputs, _, output = call["equation"].replace(" ", "").partition("->")
-    labels = inputs.split(",")
-    plain = len(operands) == 2 and "..." not in inputs and all(len(set(word)) == len(word) for word in labels)
-    if not plain:
-        call.freeze((term for value in operands for term in value.dims), "an einsum of this form is not analysed")
-        return Value(tuple(map(call.position, call.shape)))
-    a, b = operands
-    output = output or "".join(sorted(letter for letter in {*labels[0], *labels[1]} if inputs.count(letter) == 1))
-    shared = [letter for letter in labels[0] if letter in labels[1]]
-    pairs = [(labels[0].index(letter), labels[1].index(letter)) for letter in shared]
-    summed = [pair for letter, pair in zip(shared, pairs, strict=True) if letter not in output]
-    along = [pair for letter, pair in zip(shared, pairs, strict=True) if letter in output]
-    contract(call, a, b, summed, along)
-    for value, word in zip(operands, labels, strict=True):
-        for letter, term in zip(word, value.dims, strict=True):
-            if letter not in output and letter not in shared:
-                call.contracted(term, value)
-    terms = dict(zip(labels[1], b.dims, strict=True)) | dict(zip(labels[0], a.dims, strict=True))
-    call.macs(terms.values())
-    over = sum_of(a, b, a.dims[summed[0][0]]) if summed else None
-    return Value.of((terms[letter] for letter in output), (a, b), made_by(a, b), over)
+@rule("inner")
+def inner(call: Call) -> Value:
+    """a [.., k], b [.., k] -> [.., ..]."""
+    a, b = call.values()
+    return along_dims(call, a, b, [len(a.dims) - 1], [len(b.dims) - 1])
+
+
+@rule("tensordot")
+def tensordot(call: Call) -> Value:
+    """The dimensions ``dims_self`` of a are summed against ``dims_other`` of b."""
+    a, b = call.values()
+    ours = [dim % len(a.dims) for dim in call["dims_self"]]
+    return along_dims(call, a, b, ours, [dim % len(b.dims) for dim in call["dims_other"]])
+
+
+@rule("bilinear")
+def bilinear(call: Call) -> Value:
+    """a [.., in1], b [.., in2], weight [out, in1, in2], bias [out] -> [.., out]."""
+    a, b, weight = call["input1"], call["input2"], call["weight"]
+    call.equate(a.dims[:-1], b.dims[:-1])
+    for x, dim in ((a, 1), (b, 2)):
+        call.equate(x.dims[-1], weight.dims[dim])
+    pair = Value((), made=makings.times(a.made, b.made))
+    for dim in (1, 2):
+        call.consumes(weight, dim, pair)
+    call.role(weight, 0, Role.PRODUCER)
+    dims = (*a.dims[:-1], weight.dims[0])
+    call.macs((*a.dims, b.dims[-1], weight.dims[0]))
+    last = len(a.dims) - 1
+    inputs = makings.times(summed(a, last), summed(b, last))
+    return add_bias(call, Value(dims, made=makings.times(inputs, summed(weight, 1, 2))), call["bias"])
 
 
 def matrix_product(call: Call, a: Value, b: Value) -> Value:
@@ -90,61 +99,74 @@ def matrix_product(call: Call, a: Value, b: Value) -> Value:
         max(batch[-back].size for batch in (batch_a, batch_b) if len(batch) >= back) for back in range(ndim, 0, -1)
     ]
     batch = broadcast(call, shape, [Value(batch_a), Value(batch_b)])
-    along = [(len(batch_a) - back, len(batch_b) - back) for back in range(1, min(len(batch_a), len(batch_b)) + 1)]
-    summed = contract(call, a, b, [(row, column)], along)
+    shared = range(1, min(len(batch_a), len(batch_b)) + 1)
+    along = [
+        (len(batch_a) - back, len(batch_b) - back)
+        for back in shared
+        if batch_a[-back].size == batch_b[-back].size  # else one of them makes the dimension
+    ]
+    over = contract(call, a, b, [(row, column)], along)
     dims = (*batch, *a.dims[-2:-1], *(b.dims[-1:] if len(b.dims) > 1 else ()))
-    call.macs((*dims, summed))
-    return Value.of(dims, (a, b), made_by(a, b), sum_of(a, b, summed))
+    call.macs((*dims, a.dims[row]))
+    return Value.of(dims, (a, b), product_of(a, b, [row], [column]), over)
+
+
+def _times_alpha(call: Call, a: Value, b: Value) -> Value:
+    """The product times ``alpha``, which some attention divides by the root of its width with."""
+    result, alpha = matrix_product(call, a, b), call["alpha"]
+    if result.summed is not None and isinstance(alpha, float) and alpha > 0:
+        result.summed.roots.extend(call.divided([result.summed.term], 1 / alpha))
+    return result
+
+
+def along_dims(call: Call, a: Value, b: Value, ours: Sequence[int], theirs: Sequence[int]) -> Value:
+    """A sum over pairs of dimensions; the others of a, then those of b."""
+    over = contract(call, a, b, list(zip(ours, theirs, strict=True)))
+    rest = [term for dim, term in enumerate(a.dims) if dim not in ours]
+    dims = (*rest, *(term for dim, term in enumerate(b.dims) if dim not in theirs))
+    call.macs((*dims, *(a.dims[dim] for dim in ours)))
+    return Value.of(dims, (a, b), product_of(a, b, ours, theirs), over)
 
 
 def contract(
-    call: Call, a: Value, b: Value, summed: Sequence[tuple[int, int]], along: Sequence[tuple[int, int]] = ()
-) -> Term:
+    call: Call, a: Value, b: Value, pairs: Sequence[tuple[int, int]], along: Sequence[tuple[int, int]] = ()
+) -> Contraction | None:
     """Equate the dimension pairs of a contraction and give each operand's dimensions their roles.
 
     Args:
         call: the operation.
         a: left operand.
         b: right operand.
-        summed: dimensions (of a, of b) that are summed over.
+        pairs: dimensions (of a, of b) that are summed over.
         along: dimensions that both have and the result keeps.
 
     Returns:
-        The last summed term.
+        The contraction over the only summed dimension; None where there are none or several.
     """
-    for i, j in (*summed, *along):
+    for i, j in (*pairs, *along):
         if a.dims[i].size == b.dims[j].size:
             call.equate(a.dims[i], b.dims[j])
-    for i, j in summed:
+    found = []
+    for i, j in pairs:
         if a.constant and b.constant:  # a product of weights, as in low-rank adapters: the left one consumes
-            call.consumes(a, i)
+            found.append(call.consumes(a, i, b, j))
             call.role(b, j, Role.PRODUCER)
         elif a.constant or b.constant:
-            call.consumes(*((a, i) if a.constant else (b, j)))
+            found.append(call.consumes(a, i, b, j) if a.constant else call.consumes(b, j, a, i))
         else:
-            call.contracted(a.dims[i], a, b)
+            found.append(call.contracted(a.dims[i], (a, i), (b, j)))
     if a.constant is not b.constant:
         weight, side = (a, 0) if a.constant else (b, 1)
-        used = {pair[side] for pair in (*summed, *along)}
-        for dim in set(range(len(weight.dims))) - used:
+        used = {pair[side] for pair in (*pairs, *along)}
+        for dim in (dim for dim in range(len(weight.dims)) if dim not in used):
             call.role(weight, dim, Role.PRODUCER)
-    i, _ = summed[-1] if summed else (0, 0)
-    return a.dims[i]
+    return found[0] if len(found) == 1 else None
 
 
-def made_by(a: Value, b: Value) -> frozenset[Scaler] | None:
-    """What scales a product: the weight, or where there is none either operand."""
-    if a.constant and b.constant:
-        return None
-    first, second = (b, a) if b.constant else (a, b)
-    return first.scalers if first.scalers is not None else second.scalers
-
-
-def sum_of(a: Value, b: Value, term: Term) -> tuple[Term, frozenset[Scaler] | None] | None:
-    """For a product of two activations: what it sums over, and what scales an operand."""
-    if a.constant or b.constant:
-        return None
-    return term, a.scalers if a.scalers is not None else b.scalers
+def product_of(a: Value, b: Value, ours: Sequence[int], theirs: Sequence[int]) -> Making:
+    """What a contraction over dimensions of a and b is made of; a weight counts as the later factor."""
+    first, second = summed(a, *ours), summed(b, *theirs)
+    return makings.times(second, first) if a.constant and not b.constant else makings.times(first, second)
 
 
 def add_bias(call: Call, result: Value, bias: Value | None) -> Value:
@@ -153,8 +175,7 @@ def add_bias(call: Call, result: Value, bias: Value | None) -> Value:
         return result
     shape = [term.size for term in result.dims]
     dims = broadcast(call, shape, [result, bias])
-    scalers = joined(result.scalers, bias.scalers)
-    return Value(dims, result.constant and bias.constant, result.tensors, scalers=scalers)
+    return Value.of(dims, (result, bias), makings.plus(result.made, bias.made))
 
 
 def add_bias_at(call: Call, result: Value, bias: Value | None, dim: int) -> Value:
@@ -162,4 +183,4 @@ def add_bias_at(call: Call, result: Value, bias: Value | None, dim: int) -> Valu
     if bias is None:
         return result
     call.equate(result.dims[dim], bias.dims[0])
-    return Value(result.dims, scalers=joined(result.scalers, bias.scalers))
+    return Value(result.dims, made=makings.plus(result.made, bias.made))

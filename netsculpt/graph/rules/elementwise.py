@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from netsculpt.graph.call import Call, joined, selected
-from netsculpt.graph.facts import Scaler, Value
+from netsculpt.graph import makings
+from netsculpt.graph.call import Call
+from netsculpt.graph.facts import Value
+from netsculpt.graph.makings import CONSTANT, Making, Root
 from netsculpt.graph.registry import rule
-from netsculpt.graph.terms import Term, is_frozen
+from netsculpt.graph.terms import Term
 
 UNCHANGED = (
-    *("clone", "contiguous", "to", "_to_copy", "type_as", "alias", "detach", "lift_fresh_copy", "positive", "real"),
-    *("dropout", "native_dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "conj", "cpu", "cuda"),
-    *("requires_grad", "_autocast_to_reduced_precision", "_autocast_to_full_precision", "float", "double", "half"),
+    *("clone", "contiguous", "to", "_to_copy", "type_as", "alias", "detach", "positive", "real", "resolve_conj"),
+    *("lift", "lift_fresh", "lift_fresh_copy", "conj", "resolve_neg", "data", "pin_memory", "cpu", "cuda"),
+    *("dropout", "native_dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "requires_grad"),
+    *("_autocast_to_reduced_precision", "_autocast_to_full_precision", "float", "double", "half"),
 )
-SCALED = frozenset({"neg", "negative"})
-SUMS = frozenset({"add", "sub", "subtract", "__add__", "__sub__"})
+NEGATIVES = frozenset({"neg", "negative"})
+SUMS = frozenset({"add", "sub", "subtract", "rsub", "__add__", "__sub__"})
 PRODUCTS = frozenset({"mul", "multiply", "__mul__"})
 QUOTIENTS = frozenset({"div", "divide", "true_divide", "__div__"})
-# Pointwise, yet no activation: masks, comparisons, bookkeeping.
-PLAIN = SCALED | SUMS | PRODUCTS | QUOTIENTS | {"where", "masked_fill", "copy", "rsub", "fill", "zero", "_to_copy"}
+CHOICES = frozenset({"where", "masked_fill"})
+# Pointwise, yet no activation: arithmetic, masks, bookkeeping.
+PLAIN = NEGATIVES | SUMS | PRODUCTS | QUOTIENTS | CHOICES | {"copy", "fill", "zero", "_to_copy"}
 
 
-@rule(*UNCHANGED, "fill", "zero")
-def unchanged(call: Call) -> Value:
+@rule(*UNCHANGED)
+def unchanged(call: Call) -> Value | list[Value]:
     """The same tensor, perhaps of another type or with noise."""
-    return call.values()[0]
+    x = call.values()[0]
+    return x if len(call.shapes) == 1 else [x] * len(call.shapes)
 
 
-@rule("hardswish", "log_sigmoid", "copy", "rrelu", "rrelu_with_noise", "nan_to_num", "where")
+@rule("fill", "zero")
+def overwritten(call: Call) -> Value:
+    """The same entry everywhere."""
+    return replace(call.values()[0], origin=None, made=CONSTANT, summed=None)
+
+
+@rule(
+    "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "complex", "copy", "copysign"
+)
+@rule("fix", "floor_divide", "greater", "greater_equal", "hardswish", "imag", "isclose", "less", "less_equal", "mish")
+@rule("divide", "log_sigmoid", "multiply", "nan_to_num", "negative", "not_equal", "polar", "relu6", "rrelu", "rsub")
+@rule("rrelu_with_noise", "subtract", "threshold", "true_divide", "where", "masked_fill", "bucketize", "float_power")
+@rule("__and__", "__or__", "__xor__", "__lshift__", "__rshift__", "__iand__", "__ior__", "__ixor__", "__ilshift__")
+@rule("__irshift__", "fake_quantize_per_tensor_affine")
 def untagged(call: Call) -> Value:
     """Pointwise operations that torch does not tag as such."""
     return pointwise(call)
@@ -42,22 +60,51 @@ def prelu(call: Call) -> Value:
     channel = x.dims[1] if len(x.dims) > 1 else x.dims[0]
     if slope.dims and slope.dims[0].size == channel.size:
         call.equate(slope.dims[0], channel)
+    else:
+        call.freeze(slope.dims, "one slope for all channels")
     call.activation(x.dims)
-    return Value(x.dims)
+    return Value(x.dims, made=makings.opaque(x.made, slope.made))
+
+
+@rule("glu")
+def glu(call: Call) -> Value:
+    """One half of a dimension gates the other."""
+    x = call["self"]
+    at = call["dim"] % len(x.dims)
+    halves, part = call.factor(x.dims[at], x.dims[at].size // 2)
+    call.freeze(halves, "one half gates the other")
+    call.asks_size(part)
+    call.activation([part])
+    gated, gate = (makings.at(x.made, halves, half) for half in (0, 1))
+    return Value((*x.dims[:at], part, *x.dims[at + 1 :]), made=makings.times(makings.opaque(gate), gated))
+
+
+@rule("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits")
+@rule("kl_div", "soft_margin_loss", "poisson_nll_loss")
+def loss(call: Call) -> Value:
+    """Entries against those of a target, and their mean or sum."""
+    shape = broadcast_shape(call.values())
+    dims = broadcast(call, shape, call.values())
+    if call.shape == shape and call.shape:
+        return Value(dims)
+    for term in dims:
+        call.inexact(term, f"{call.name} over it")
+    return Value(())
 
 
 def pointwise(call: Call) -> Value:
     """Any operation that works entry by entry, with broadcasting."""
     values = call.values()
     dims = broadcast(call, call.shape, values)
+    made = _made(call, values)
     if all(value.constant for value in values):
         names = frozenset().union(*(value.tensors for value in values))
-        return Value(dims, constant=True, tensors=names, scalers=_scalers(call, values))
+        return Value(dims, constant=True, tensors=names, made=made)
     if call.name not in PLAIN:
         call.activation(dims)
     elif len(values) == 1 and call.name in PRODUCTS | QUOTIENTS:
-        _scaled_by_size(call, values[0])
-    return Value(dims, scalers=_scalers(call, values), summed=values[0].summed if len(values) == 1 else None)
+        return _times_number(call, values[0], dims, made)
+    return Value(dims, made=made)
 
 
 def broadcast(call: Call, shape: Sequence[int], values: Sequence[Value]) -> tuple[Term, ...]:
@@ -77,37 +124,50 @@ def broadcast(call: Call, shape: Sequence[int], values: Sequence[Value]) -> tupl
     return tuple(dims)
 
 
-def _scaled_by_size(call: Call, x: Value) -> None:
+def broadcast_shape(values: Sequence[Value]) -> tuple[int, ...]:
+    """The shape of what ``values`` broadcast to."""
+    ndim = max(len(value.dims) for value in values)
+    sizes = [[value.dims[-back].size for value in values if len(value.dims) >= back] for back in range(ndim, 0, -1)]
+    return tuple(next((size for size in each if size != 1), 1) for each in sizes)
+
+
+def _times_number(call: Call, x: Value, dims: tuple[Term, ...], made: Making) -> Value:
     """Attention written out divides by the root of a width, which may change with the width."""
-    factor = call["other"]
-    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or factor <= 0:
-        return
-    root = 1 / factor if call.name in PRODUCTS else factor
-    candidates = [x.summed] if x.summed is not None else [(term, x.scalers) for term in x.dims[-1:]]
-    for term, scalers in candidates:
-        if term.size > 1 and not is_frozen(term) and math.isclose(root, math.sqrt(term.size), rel_tol=1e-6):
-            call.scaled_by_root(term, scalers, float(factor))
+    number = call["other"]
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or number <= 0:
+        return Value(dims, made=made)
+    divisor = 1 / number if call.name in PRODUCTS else float(number)
+    if x.summed is not None and call.only_use_of_operand:
+        x.summed.roots.extend(call.divided([x.summed.term], divisor))
+        return Value(dims, made=made, summed=x.summed)
+    for root in call.divided(dims, divisor):
+        made = makings.times(made, ((Root(root),),))
+    return Value(dims, made=made)
 
 
-def _scalers(call: Call, values: Sequence[Value]) -> frozenset[Scaler] | None:
-    """What scales the result: every term of a sum, or any one factor of a product."""
-    if call.name in SCALED:
-        return values[0].scalers
-    if call.name in SUMS and len(values) == 2:
-        return joined(*(value.scalers for value in values))
+def _made(call: Call, values: Sequence[Value]) -> Making:
+    """Sums and products of what the operands are made of; opaque for everything else."""
+    first, *others = (value.made for value in values)
+    if call.name in NEGATIVES or (call.name in PRODUCTS and not others):
+        return first
+    if call.name in SUMS:
+        return makings.plus(first, *(others or [CONSTANT]))
     if call.name in PRODUCTS:
-        return next((value.scalers for value in values if value.scalers is not None), None)
-    if call.name in QUOTIENTS or call.name == "masked_fill":
-        return values[0].scalers
-    return None
+        return makings.times(first, others[0])
+    if call.name in QUOTIENTS and call["rounding_mode"] is None:
+        return makings.times(makings.opaque(*others), first) if others else first
+    if call.name == "copy":
+        return others[0]
+    if call.name in CHOICES:
+        return _chosen(call)
+    return makings.opaque(first, *others)
 
 
-@rule("glu")
-def glu(call: Call) -> Value:
-    """One half of a dimension gates the other."""
-    x = call["self"]
-    at = call["dim"] % len(x.dims)
-    halves, piece = call.factor(x.dims[at], x.dims[at].size // 2)
-    call.freeze(halves, "one half gates the other")
-    call.activation([piece])
-    return Value((*x.dims[:at], piece, *x.dims[at + 1 :]), scalers=selected(x, halves, 0))
+def _chosen(call: Call) -> Making:
+    """Entries of one tensor or the other, or of a number."""
+    masked = call.name == "masked_fill"
+    condition = call["mask"] if masked else call["condition"]
+    options = (call["self"], call["value"] if masked else call["other"])
+    parts = [option.made if isinstance(option, Value) else CONSTANT for option in options if option != 0]
+    gate = makings.opaque(condition.made)
+    return makings.plus(*(makings.times(gate, part) for part in parts))

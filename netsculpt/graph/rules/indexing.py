@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from netsculpt.graph import makings
 from netsculpt.graph.call import Call
 from netsculpt.graph.facts import Role, Value
 from netsculpt.graph.registry import rule
@@ -15,7 +18,7 @@ def embedding(call: Call) -> Value:
     weight, indices = call["weight"], call["indices"]
     call.freeze(weight.dims[0], "entries are looked up by index")
     call.role(weight, 1, Role.PRODUCER)
-    return Value((*indices.dims, weight.dims[1]), scalers=weight.scalers)
+    return Value((*indices.dims, weight.dims[1]), made=weight.made)
 
 
 @rule("embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
@@ -24,11 +27,11 @@ def embedding_bag(call: Call) -> list[Value]:
     weight = call["weight"]
     call.freeze(weight.dims[0], "entries are looked up by index")
     call.role(weight, 1, Role.PRODUCER)
-    first = Value((call.position(call.shape[0]), weight.dims[1]), scalers=weight.scalers)
+    first = Value((call.position(call.shape[0]), weight.dims[1]), made=weight.made)
     return [first, *(Value(tuple(map(call.position, shape))) for shape in call.shapes[1:])]
 
 
-@rule("index")
+@rule("index", "_unsafe_index")
 def index(call: Call) -> Value:
     """x[i, :, j]: indexed dimensions give way to those of the indices, which broadcast together."""
     x = call["self"]
@@ -42,26 +45,58 @@ def index(call: Call) -> Value:
     at = used[0] if together else 0
     middle = broadcast(call, call.shape[at : at + count], given)
     rest = [term for dim, term in enumerate(x.dims) if dim not in used]
-    return Value((*rest[:at], *middle, *rest[at:]), constant=x.constant, tensors=x.tensors, scalers=x.scalers)
+    return Value((*rest[:at], *middle, *rest[at:]), constant=x.constant, tensors=x.tensors, made=x.made)
 
 
 @rule("index_select", "gather", "take_along_dim")
 def along_one(call: Call) -> Value:
     """Entries of one dimension by index."""
-    x = call["self"]
+    x, indices = call["self"], call["index"] if call["index"] is not None else call["indices"]
     at = call["dim"] % len(x.dims)
     call.freeze(x.dims[at], f"{call.name} along it")
-    dims = tuple(call.position(size) if dim == at else x.dims[dim] for dim, size in enumerate(call.shape))
-    return Value(dims, constant=x.constant, tensors=x.tensors, scalers=x.scalers)
+    dims = [call.position(size) if dim == at else x.dims[dim] for dim, size in enumerate(call.shape)]
+    if call.name != "index_select":  # an index for every entry of the result
+        for dim, (term, other) in enumerate(zip(x.dims, indices.dims, strict=True)):
+            if dim != at and term.size != other.size:
+                call.freeze((term, other), f"{call.name} takes some of its entries")
+                dims[dim] = call.position(call.shape[dim])
+            elif dim != at:
+                call.equate(term, other)
+    return Value(tuple(dims), constant=x.constant, tensors=x.tensors, made=x.made)
 
 
-@rule("index_put", "scatter", "scatter_add", "index_add", "index_copy", "masked_scatter", "slice_scatter")
-@rule("select_scatter", "index_fill", "scatter_reduce")
+@rule("index_add", "index_copy", "index_fill", "scatter", "scatter_add", "scatter_reduce", "slice_scatter")
+@rule("select_scatter", "index_reduce")
+def written_along(call: Call) -> Value:
+    """Entries of one dimension written by index: the others are the same in all that takes part."""
+    x, *others = call.values()
+    at = (call["dim"] or 0) % len(x.dims)
+    call.freeze(x.dims[at], f"{call.name} along it")
+    for other in others:
+        if len(other.dims) == len(x.dims):
+            _equate_but(call, x, other, at)
+        elif call.name == "select_scatter":
+            call.equate(other.dims, (*x.dims[:at], *x.dims[at + 1 :]))
+        else:
+            call.freeze(other.dims, f"{call.name} takes indices")
+    return Value(x.dims, made=_written(call, x, others))
+
+
+@rule("index_put", "masked_scatter", "put")
 def written(call: Call) -> Value:
-    """Entries written by position: nothing that takes part may change."""
-    values = call.values()
-    call.freeze((term for value in values for term in value.dims), f"{call.name} writes into it by position")
-    return Value(values[0].dims)
+    """Entries written by position: indexed dimensions stay, the others are those of what is written."""
+    x, values = call["self"], call["values"] if call["values"] is not None else call["source"]
+    indices = [item if isinstance(item, Value) else None for item in call["indices"] or ()]
+    used = [dim for dim, item in enumerate(indices) if item is not None]
+    rest = x.dims[len(indices) :]
+    if call.name != "index_put" or used != list(range(len(used))) or len(used) != len(indices):
+        call.freeze((*x.dims, *values.dims), f"{call.name} writes into it by position")
+        return Value(x.dims, made=makings.opaque(x.made, values.made))
+    call.freeze(x.dims[: len(used)], "written by position")
+    tail = values.dims[max(len(values.dims) - len(rest), 0) :]
+    call.freeze(values.dims[: len(values.dims) - len(tail)], "written by position")
+    broadcast(call, [term.size for term in rest], [Value(rest), Value(tail)])
+    return Value(x.dims, made=makings.plus(x.made, values.made))
 
 
 @rule("tril", "triu", "diagonal", "diag_embed", "diag")
@@ -71,3 +106,22 @@ def triangular(call: Call) -> Value:
     call.freeze(x.dims[-2:], f"{call.name} of it")
     same: tuple[Term, ...] = x.dims if call.shape == tuple(t.size for t in x.dims) else ()
     return Value(same or tuple(map(call.position, call.shape)), constant=x.constant, tensors=x.tensors)
+
+
+def _equate_but(call: Call, x: Value, other: Value, at: int) -> None:
+    for dim, (ours, theirs) in enumerate(zip(x.dims, other.dims, strict=True)):
+        if dim == at:
+            call.freeze(theirs, f"{call.name} along it")
+        elif ours.size == theirs.size:
+            call.equate(ours, theirs)
+        else:
+            call.freeze((ours, theirs), f"{call.name} writes some of its entries")
+
+
+def _written(call: Call, x: Value, others: Sequence[Value]) -> makings.Making:
+    """Sums of old and new entries; a number that is written weighs nothing."""
+    sources = [other.made for other in others if other.made != makings.CONSTANT]
+    linear = call.name not in {"scatter_reduce", "index_reduce"}
+    number = call["value"] if isinstance(call["value"], (int, float)) else 0
+    made = makings.plus(x.made, *sources, *([makings.CONSTANT] if number else []))
+    return made if linear else makings.opaque(made)

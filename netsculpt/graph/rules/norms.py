@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from netsculpt.graph.call import Call, joined
+from collections.abc import Sequence
+
+from netsculpt.graph import makings
+from netsculpt.graph.call import Call
 from netsculpt.graph.facts import Value
+from netsculpt.graph.makings import Making
 from netsculpt.graph.registry import rule
 from netsculpt.graph.terms import Term, product
 
@@ -14,7 +18,15 @@ def by_channel(call: Call) -> Value:
     return _by_channel(call)
 
 
+@rule("native_group_norm")
+def group_norm_with_statistics(call: Call) -> list[Value]:
+    """As ``group_norm``; the other outputs are statistics."""
+    first = _over_groups(call, call["group"])
+    return [first, *(Value(tuple(map(call.position, shape))) for shape in call.shapes[1:])]
+
+
 @rule("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training")
+@rule("_native_batch_norm_legit_functional", "_batch_norm_with_update", "_batch_norm_with_update_functional")
 def by_channel_with_statistics(call: Call) -> list[Value]:
     """As ``by_channel``; the second and third outputs are statistics."""
     first = _by_channel(call)
@@ -27,13 +39,13 @@ def layer_norm(call: Call) -> Value:
     return _over_last(call, len(call["normalized_shape"]))
 
 
-@rule("rms_norm", "_fused_rms_norm")
+@rule("rms_norm")
 def rms_norm(call: Call) -> Value:
     """As ``layer_norm`` without mean and bias."""
     return _over_last(call, len(call["normalized_shape"]))
 
 
-@rule("native_layer_norm")
+@rule("native_layer_norm", "_fused_rms_norm")
 def layer_norm_with_statistics(call: Call) -> list[Value]:
     """As ``layer_norm``; the other outputs are statistics."""
     first = _over_last(call, len(call["normalized_shape"]))
@@ -43,7 +55,11 @@ def layer_norm_with_statistics(call: Call) -> list[Value]:
 @rule("group_norm")
 def group_norm(call: Call) -> Value:
     """x [n, channels, *]: channels are groups × members. A group can go; members are mixed, as many in every group."""
-    x, groups = call["input"], call["num_groups"]
+    return _over_groups(call, call["num_groups"])
+
+
+def _over_groups(call: Call, groups: int) -> Value:
+    x = call["input"]
     channels: Term = x.dims[1]
     members = channels.size // groups
     if groups == 1:
@@ -55,20 +71,30 @@ def group_norm(call: Call) -> Value:
         call.equate(channels, product((group, member)))
     else:
         call.asks_size(channels)
+    _mixes(call, x.dims[2:])
     return _affine(call, x, 1, [call["weight"], call["bias"]])
 
 
 def _by_channel(call: Call) -> Value:
+    x = call["input"]
+    if call["running_mean"] is None or call["use_input_stats"] or call["training"]:
+        _mixes(call, x.dims[2:] if call.name == "instance_norm" else (x.dims[0], *x.dims[2:]))
     return _affine(call, call["input"], 1, [call[n] for n in ("weight", "bias", "running_mean", "running_var")])
 
 
+def _mixes(call: Call, terms: Sequence[Term]) -> None:
+    """Statistics are taken over ``terms``, which usually are places and examples."""
+    for term in terms:
+        call.inexact(term, f"{call.name} takes statistics over it")
+
+
 def _affine(call: Call, x: Value, channel: int, followers: list[Value | None]) -> Value:
-    given = [follower for follower in followers if follower is not None]
-    for follower in given:
-        call.equate(x.dims[channel], follower.dims[0])
-    weight, bias = followers[:2]
-    scalers = joined(weight.scalers, bias.scalers) if weight is not None and bias is not None else None
-    return Value(x.dims, scalers=scalers)
+    for follower in followers:
+        if follower is not None:
+            call.equate(x.dims[channel], follower.dims[0])
+    weight, bias, *statistics = followers
+    made = makings.opaque(x.made, *(each.made for each in statistics if each is not None))
+    return _scaled(x, made, weight, bias)
 
 
 def _over_last(call: Call, count: int) -> Value:
@@ -76,8 +102,15 @@ def _over_last(call: Call, count: int) -> Value:
     over = x.dims[-count:]
     for term in over:
         call.inexact(term, f"{call.name} over it")
-    scalers = weight.scalers if weight is not None else None
     for follower in (weight, bias):
         if follower is not None:
             call.equate(over, follower.dims)
-    return Value(x.dims, scalers=scalers if bias is None else joined(scalers, bias.scalers))
+    return _scaled(x, makings.opaque(x.made), weight, bias)
+
+
+def _scaled(x: Value, made: Making, weight: Value | None, bias: Value | None) -> Value:
+    if weight is not None:
+        made = makings.times(made, weight.made)
+    if bias is not None:
+        made = makings.plus(made, bias.made)
+    return Value(x.dims, made=made)

@@ -29,9 +29,10 @@ def recurrent(call: Call) -> list[Value]:
     below: Term = x.dims[-1]
     cells = [weights[start : start + per_cell] for start in range(0, len(weights), per_cell)]
     steps = x.dims[:-1]
+    call.freeze(steps[1 if call["batch_first"] and len(steps) > 1 else 0], f"{call.name} runs along it")
     for layer in range(call["num_layers"]):
         for cell in cells[layer * directions : (layer + 1) * directions]:
-            _cell(call, cell, below, hidden, gates)
+            _cell(call, cell, below, hidden, gates, x if layer == 0 else Value(()))
             call.macs((*steps, cell[0].dims[0], below))
             call.macs((*steps, cell[0].dims[0], hidden))
         below = concat([hidden] * directions)
@@ -50,14 +51,14 @@ def one_cell(call: Call) -> Value | list[Value]:
         call.equate(each.dims, state[0].dims)
     cell = [call[name] for name in ("w_ih", "w_hh", "b_ih", "b_hh") if call[name] is not None]
     x = call["input"]
-    _cell(call, cell, x.dims[-1], hidden, gates)
+    _cell(call, cell, x.dims[-1], hidden, gates, x)
     call.macs((*x.dims[:-1], cell[0].dims[0], x.dims[-1]))
     call.macs((*x.dims[:-1], cell[0].dims[0], hidden))
     outputs = [Value((*x.dims[:-1], hidden)) for _ in call.shapes]
     return outputs[0] if len(outputs) == 1 else outputs
 
 
-def _cell(call: Call, cell: Sequence[Value], below: Term, hidden: Term, gates: int) -> None:
+def _cell(call: Call, cell: Sequence[Value], below: Term, hidden: Term, gates: int, x: Value) -> None:
     """Weights [gates × hidden, in] and [gates × hidden, hidden], biases [gates × hidden]."""
     rows = product((leaf(gates, frozen="gates"), hidden))
     for tensor in cell:
@@ -65,8 +66,8 @@ def _cell(call: Call, cell: Sequence[Value], below: Term, hidden: Term, gates: i
     from_below, from_hidden = cell[:2]
     call.equate(from_below.dims[1], below)
     call.equate(from_hidden.dims[1], hidden)
-    for weight in (from_below, from_hidden):
-        call.consumes(weight, 1)
+    for weight, operand in ((from_below, x), (from_hidden, Value(()))):
+        call.consumes(weight, 1, operand)
         call.role(weight, 0, Role.PRODUCER)
 
 

@@ -113,7 +113,7 @@ def pixel_shuffle(call: Call) -> Value:
     x, ratio = call["self"], call["upscale_factor"]
     channel, neighbours = call.factor(x.dims[-3], ratio**2)
     call.freeze(neighbours, "pixels of one block")
-    return Value((*x.dims[:-3], channel, *map(call.position, call.shape[-2:])), scalers=x.scalers)
+    return Value((*x.dims[:-3], channel, *map(call.position, call.shape[-2:])), made=x.made)
 
 
 @rule("pixel_unshuffle")
@@ -121,7 +121,7 @@ def pixel_unshuffle(call: Call) -> Value:
     """[.., c, h·r, w·r] -> [.., c·r², h, w]."""
     x, ratio = call["self"], call["downscale_factor"]
     channel = product((x.dims[-3], call.position(ratio**2)))
-    return Value((*x.dims[:-3], channel, *map(call.position, call.shape[-2:])), scalers=x.scalers)
+    return Value((*x.dims[:-3], channel, *map(call.position, call.shape[-2:])), made=x.made)
 
 
 @rule("channel_shuffle", "native_channel_shuffle")
@@ -130,7 +130,7 @@ def channel_shuffle(call: Call) -> Value:
     x, groups = call["self"], call["groups"]
     group, member = call.factor(x.dims[1], x.dims[1].size // groups)
     call.asks_size(group)
-    return Value((x.dims[0], product((member, group)), *x.dims[2:]), scalers=x.scalers)
+    return Value((x.dims[0], product((member, group)), *x.dims[2:]), made=x.made)
 
 
 def arranged(call: Call, dims: Sequence[Term], shape: Sequence[int]) -> tuple[tuple[Term, ...], list[int | None]]:

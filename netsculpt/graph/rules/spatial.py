@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netsculpt.graph import makings
 from netsculpt.graph.call import Call
 from netsculpt.graph.facts import Value
 from netsculpt.graph.registry import rule
@@ -18,14 +19,15 @@ LINEAR = ("avg_pool", "adaptive_avg_pool", "upsample")
 )
 @rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d")
 @rule("upsample_bicubic2d", "upsample_trilinear3d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d")
-@rule("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "grid_sampler", "grid_sampler_2d", "max_unpool2d")
+@rule("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "_upsample_lanczos2d_aa", "_upsample_nearest_exact3d")
+@rule("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "max_unpool2d", "max_unpool3d")
 def places(call: Call) -> Value | list[Value]:
     """Channels stay; height and width are new."""
     x = call.values()[0]
     count = int(next(letter for letter in call.name if letter.isdigit())) if any(map(str.isdigit, call.name)) else 2
     call.freeze(x.dims[-count:], "positions")
-    scalers = x.scalers if call.name.lstrip("_").startswith(LINEAR) else None
-    outputs = [Value((*x.dims[:-count], *map(call.position, shape[-count:])), scalers=scalers) for shape in call.shapes]
+    made = x.made if call.name.lstrip("_").startswith(LINEAR) else makings.opaque(x.made)
+    outputs = [Value((*x.dims[:-count], *map(call.position, shape[-count:])), made=made) for shape in call.shapes]
     return outputs[0] if len(outputs) == 1 else outputs
 
 
@@ -35,7 +37,7 @@ def im2col(call: Call) -> Value:
     x = call["self"]
     kernel = call.shape[-2] // x.dims[-3].size
     dims = (*x.dims[:-3], product((x.dims[-3], call.position(kernel))), call.position(call.shape[-1]))
-    return Value(dims, scalers=x.scalers)
+    return Value(dims, made=x.made)
 
 
 @rule("col2im")
@@ -44,7 +46,7 @@ def col2im(call: Call) -> Value:
     x = call["self"]
     channel, kernel = call.factor(x.dims[-2], x.dims[-2].size // call.shape[-3])
     call.freeze(kernel, "kernel positions")
-    return Value((*x.dims[:-2], channel, *map(call.position, call.shape[-2:])), scalers=x.scalers)
+    return Value((*x.dims[:-2], channel, *map(call.position, call.shape[-2:])), made=x.made)
 
 
 @rule("unfold")
@@ -54,4 +56,4 @@ def unfold(call: Call) -> Value:
     at = call["dimension"] % len(x.dims)
     call.freeze(x.dims[at], "windows along it")
     dims = (*x.dims[:at], call.position(call.shape[at]), *x.dims[at + 1 :], call.position(call.shape[-1]))
-    return Value(dims, scalers=x.scalers)
+    return Value(dims, made=x.made)
