@@ -196,10 +196,9 @@ def summed(value: Value, *dims: int) -> Making:
     kept = [term for dim, term in enumerate(value.dims) if dim not in dims and not is_frozen(term)]
     if not value.constant and not kept:
         return CONSTANT
-    if value.origin is None or not over:
-        return makings.summed(value.made, over, kept) if over else value.made
     made = value.made
-    for dim in dims:
-        at = value.origin[dim]
-        made = made if at is None else makings.spent(made, at)
+    for dim, term in zip(dims, over, strict=True):
+        at = _origin(value, dim)
+        whole = value.origin is not None and value.origin.count(at) == 1
+        made = makings.spent(made, at) if at is not None and whole else makings.summed(made, [term], kept)
     return made

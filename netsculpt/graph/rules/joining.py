@@ -188,4 +188,4 @@ def _padded(call: Call, term: Term, size: int, before: int, after: int) -> Term:
 
 
 def _with(x: Value, at: int, term: Term) -> Value:
-    return replace(x, dims=(*x.dims[:at], term, *x.dims[at + 1 :]), origin=None)
+    return replace(x, dims=(*x.dims[:at], term, *x.dims[at + 1 :]))

@@ -19,13 +19,17 @@ def view(call: Call) -> Value:
     x = call["self"]
     if x.origin is not None and tuple(term.size for term in x.dims) == call.shape:
         return x
-    dims, places = arranged(call, x.dims, call.shape)
+    if 0 in call.shape:
+        call.freeze(x.dims, "a view of nothing")
+        return replace(x, dims=tuple(map(call.position, call.shape)), origin=None)
+    dims, places, sources = arranged(call, x.dims, call.shape)
     stated = call["size"] if call["size"] is not None else call["shape"]
     for number, (term, place) in enumerate(zip(dims, places, strict=True)):
         given = isinstance(stated, (list, tuple)) and len(stated) == len(dims) and stated[number] != -1
         last = place is not None and places[number + 1 : number + 2] != [place + 1]
         call.asks_size(term, place=place, last=last, given=given or call.name == "unflatten")
-    return replace(x, dims=dims, origin=None)
+    origin = None if x.origin is None else tuple(None if each is None else x.origin[each] for each in sources)
+    return replace(x, dims=dims, origin=origin)
 
 
 @rule("view.dtype", "view_as_real", "view_as_complex")
@@ -133,26 +137,34 @@ def channel_shuffle(call: Call) -> Value:
     return Value((x.dims[0], product((member, group)), *x.dims[2:]), made=x.made)
 
 
-def arranged(call: Call, dims: Sequence[Term], shape: Sequence[int]) -> tuple[tuple[Term, ...], list[int | None]]:
-    """The terms of ``shape`` for the entries of ``dims`` in row-major order, and which factor of a whole each is."""
-    source = [term for term in dims if term.size != 1]
+def arranged(
+    call: Call, dims: Sequence[Term], shape: Sequence[int]
+) -> tuple[tuple[Term, ...], list[int | None], list[int | None]]:
+    """The entries of ``dims`` in row-major order as ``shape``.
+
+    Returns:
+        A term for each size; which factor of a whole it is; which dimension it was, or is a part of, if only one.
+    """
+    source = [dim for dim, term in enumerate(dims) if term.size != 1]
     call.freeze((term for term in dims if term.size == 1), "a dimension of size 1 in a view")
     wanted = [size for size in shape if size != 1]
-    found: list[tuple[Term, int | None]] = []
+    found: list[tuple[Term, int | None, int | None]] = []
     while source and wanted:
         taken, asked = [source.pop(0)], [wanted.pop(0)]
-        have, want = taken[0].size, asked[0]
+        have, want = dims[taken[0]].size, asked[0]
         while have != want:
             if have < want:
                 taken.append(source.pop(0))
-                have *= taken[-1].size
+                have *= dims[taken[-1]].size
             else:
                 asked.append(wanted.pop(0))
                 want *= asked[-1]
-        found.extend(_divided(call, product(taken), asked))
+        was = taken[0] if len(taken) == 1 else None
+        found.extend((*each, was) for each in _divided(call, product(dims[dim] for dim in taken), asked))
     rest = iter(found)
-    placed = [(leaf(1, frozen=ONE), None) if size == 1 else next(rest) for size in shape]
-    return tuple(term for term, _ in placed), [place for _, place in placed]
+    placed = [(leaf(1, frozen=ONE), None, None) if size == 1 else next(rest) for size in shape]
+    terms, places, sources = zip(*placed, strict=True) if placed else ((), (), ())
+    return terms, list(places), list(sources)
 
 
 def _divided(call: Call, whole: Term, asked: Sequence[int]) -> list[tuple[Term, int | None]]:
