@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from netsculpt.graph.terms import Kind, Term, flatten, leaves
+from netsculpt.graph.terms import Kind, Term, flatten
 
 
 class Cost(NamedTuple):
@@ -39,9 +39,36 @@ def falls(products: Iterable[Sequence[Term]], fixed: Mapping[Term, int], left: C
     """
     found: dict[Term, int] = {}
     for terms in products:
-        whole = math.prod(size_with(term, fixed) for term in terms)
-        for axis in {axis for term in terms for axis in leaves(term)} - fixed.keys():
-            if axis.frozen is None and whole:
-                fewer = {**fixed, axis: left(axis.size)}
-                found[axis] = found.get(axis, 0) + whole - math.prod(size_with(term, fewer) for term in terms)
+        for axis, fall in _falls_of_product(terms, fixed, left)[1].items():
+            if axis.frozen is None:
+                found[axis] = found.get(axis, 0) + fall
     return found
+
+
+def _falls(term: Term, fixed: Mapping[Term, int], left: Callable[[int], int]) -> tuple[int, dict[Term, int]]:
+    """The size of ``term``, and by how much it falls when an axis in it has ``left`` of its size."""
+    root = term.find()
+    if root.kind is Kind.LEAF:
+        return (fixed[root], {}) if root in fixed else (root.size, {root: root.size - left(root.size)})
+    parts = flatten(root, root.kind)
+    if root.kind is Kind.PRODUCT:
+        return _falls_of_product(parts, fixed, left)
+    size, falls = 0, dict[Term, int]()
+    for part in parts:
+        count, inside = _falls(part, fixed, left)
+        size += count
+        for axis, fall in inside.items():
+            falls[axis] = falls.get(axis, 0) + fall
+    return size, falls
+
+
+def _falls_of_product(
+    parts: Sequence[Term], fixed: Mapping[Term, int], left: Callable[[int], int]
+) -> tuple[int, dict[Term, int]]:
+    sizes, inside = zip(*(_falls(part, fixed, left) for part in parts), strict=True) if parts else ((), ())
+    whole = math.prod(sizes)
+    rest = dict.fromkeys((axis for falls in inside for axis in falls), whole)
+    for size, falls in zip(sizes, inside, strict=True):
+        for axis, fall in falls.items():
+            rest[axis] = rest[axis] // size * (size - fall) if whole else 0
+    return whole, {axis: whole - remaining for axis, remaining in rest.items()}
