@@ -39,36 +39,37 @@ def falls(products: Iterable[Sequence[Term]], fixed: Mapping[Term, int], left: C
     """
     found: dict[Term, int] = {}
     for terms in products:
-        for axis, fall in _falls_of_product(terms, fixed, left)[1].items():
+        for axis, fall in _of_product(terms, fixed, left)[1].items():
             if axis.frozen is None:
                 found[axis] = found.get(axis, 0) + fall
     return found
 
 
-def _falls(term: Term, fixed: Mapping[Term, int], left: Callable[[int], int]) -> tuple[int, dict[Term, int]]:
-    """The size of ``term``, and by how much it falls when an axis in it has ``left`` of its size."""
+def _of_term(term: Term, fixed: Mapping[Term, int], left: Callable[[int], int]) -> tuple[int, dict[Term, int]]:
+    """The size of ``term``, and by how much it falls for every axis in it."""
     root = term.find()
     if root.kind is Kind.LEAF:
         return (fixed[root], {}) if root in fixed else (root.size, {root: root.size - left(root.size)})
     parts = flatten(root, root.kind)
     if root.kind is Kind.PRODUCT:
-        return _falls_of_product(parts, fixed, left)
-    size, falls = 0, dict[Term, int]()
+        return _of_product(parts, fixed, left)
+    whole, found = 0, dict[Term, int]()
     for part in parts:
-        count, inside = _falls(part, fixed, left)
-        size += count
+        size, inside = _of_term(part, fixed, left)
+        whole += size
         for axis, fall in inside.items():
-            falls[axis] = falls.get(axis, 0) + fall
-    return size, falls
+            found[axis] = found.get(axis, 0) + fall
+    return whole, found
 
 
-def _falls_of_product(
+def _of_product(
     parts: Sequence[Term], fixed: Mapping[Term, int], left: Callable[[int], int]
 ) -> tuple[int, dict[Term, int]]:
-    sizes, inside = zip(*(_falls(part, fixed, left) for part in parts), strict=True) if parts else ((), ())
-    whole = math.prod(sizes)
-    rest = dict.fromkeys((axis for falls in inside for axis in falls), whole)
-    for size, falls in zip(sizes, inside, strict=True):
-        for axis, fall in falls.items():
+    """As ``_of_term``: each part's size is exchanged for what is left of it, in every part that has the axis."""
+    each = [_of_term(part, fixed, left) for part in parts]
+    whole = math.prod(size for size, _ in each)
+    rest = dict.fromkeys((axis for _, inside in each for axis in inside), whole)
+    for size, inside in each:
+        for axis, fall in inside.items():
             rest[axis] = rest[axis] // size * (size - fall) if whole else 0
     return whole, {axis: whole - remaining for axis, remaining in rest.items()}
