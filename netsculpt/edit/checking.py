@@ -33,8 +33,9 @@ def expected(graph: Graph, model: nn.Module, drafts: Mapping[str, Draft], plan: 
     if plan.changes(drafts):
         return None
     silenced = {name: Change(torch.arange(each.axis.size), each.silenced()) for name, each in drafts.items()}
+    change = graph.rearrangement(silenced)
     try:
-        with rearranged(model, graph, graph.rearrangement(silenced)):
+        with rearranged(model, graph, change):
             return answers(graph, model)
     except Exception as error:
         raise EditError(f"the model does not run with the example inputs of its graph: {_where(error)}") from error
@@ -68,7 +69,7 @@ def answers(graph: Graph, model: nn.Module) -> list[Tensor]:
 
     Neither inputs nor buffers nor torch's random numbers are changed by it.
     """
-    with tracing_mode(model), _same_random_numbers(model), _same_buffers(model):
+    with tracing_mode(model), _same_random_numbers(model), same_buffers(model):
         return outputs_of(model, fitting(graph.inputs, model))
 
 
@@ -96,7 +97,7 @@ def _same_random_numbers(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _same_buffers(model: nn.Module) -> Iterator[None]:
+def same_buffers(model: nn.Module) -> Iterator[None]:
     """Counters and caches that running the model writes to are afterwards what they were."""
     before = [
         (module, name, buffer, buffer.clone(), buffer._version)

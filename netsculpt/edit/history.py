@@ -88,6 +88,8 @@ def undo(model: nn.Module, to: int | None = None) -> Undone:
         kept.steps.pop()
         if step.restore_graph is not None:
             step.restore_graph()
+    if not len(kept):
+        delattr(unwrapped(model), ATTRIBUTE)
     return "merged" if "merged" in outcomes else "exact"
 
 

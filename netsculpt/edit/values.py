@@ -80,7 +80,7 @@ def _writes(
         entries = _entries(term, each, sizes)
         count = entries.shape[1] * math.prod(rest)
         for _, units, values, added in given:
-            if len(here) > 1 and entries.shape[1] != _repetitions(term, each):
+            if any(_divides(term, other, each) for other in here if other is not each):
                 raise EditError(f"slices of {name} get values while another axis divides them: make it two plans")
             if values.shape[1] != count:
                 raise ShapeError(f"a unit's slice of {name} has {count} entries, not {list(values.shape[1:])}")
@@ -101,9 +101,11 @@ def _without_values(each: Draft, given: Sequence[Written]) -> list[tuple[Widen, 
     return [(widen, fresh) for widen, fresh in each.fresh if int(fresh[0]) not in written]
 
 
-def _repetitions(term: Term, each: Draft) -> int:
-    """Entries of a unit along a dimension, before the plan."""
-    return int((labels(term, each.axis.term.find(), {}) == 0).sum())
+def _divides(term: Term, other: Draft, each: Draft) -> bool:
+    """Whether another axis that changes lies inside the slices of this one."""
+    axis, inside = each.axis.term.find(), {other.axis.term.find(): other.axis.size + 1}
+    stays = torch.equal(other.change.units, torch.arange(other.axis.size))
+    return not stays and int((labels(term, axis, inside) == 0).sum()) != int((labels(term, axis, {}) == 0).sum())
 
 
 def _entries(term: Term, each: Draft, sizes: Mapping[Term, int]) -> Tensor:
