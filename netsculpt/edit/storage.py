@@ -122,10 +122,14 @@ def _resized_outside(model: nn.Module, records: Sequence[Mapping[str, Any]]) -> 
 
 
 def _distinct(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Contiguous tensors by name, and for those that are the same tensor as another one, its name."""
+    """Contiguous tensors by name, and for those that are the same tensor as another one, its name.
+
+    What lies in memory with another tensor is copied, and nothing else: the format knows no views.
+    """
     tensors: dict[str, Tensor] = {}
     same: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
+    memory: set[int] = set()
     for name, value in state.items():
         if not isinstance(value, Tensor):
             raise EditError(
@@ -136,7 +140,9 @@ def _distinct(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, st
             same[name] = seen[key]
             continue
         seen[key] = name
-        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
+        tensor = value.detach().contiguous()
+        tensors[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in memory else tensor
+        memory.add(tensor.untyped_storage().data_ptr())
     return tensors, same
 
 

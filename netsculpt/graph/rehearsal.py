@@ -1,186 +1,255 @@
-"""A model run on shapes alone: its tensors and inputs are stood in for by fake ones, of the same or of other sizes."""
+"""Runs of a model with other sizes, in shapes alone, held against what the analysis expects of every operation.
+
+The operations of a run are seen as torch.export sees them, before composite ones are taken apart, and matched with the
+traced ones. Where one fails or gives another shape than expected, the expected one takes its place and the run goes on:
+one run finds everything in the code that does not follow.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
+import torch._dispatch.python
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.overrides import TorchFunctionMode
+from torch._subclasses.schema_check_mode import SchemaCheckMode
 from torch.utils import _pytree as pytree
 
+from netsculpt.graph.analysis import Analysis, Step
 from netsculpt.graph.costs import size_with
-from netsculpt.graph.graph import Graph
-from netsculpt.graph.positions import contains
 from netsculpt.graph.program import Inputs, tracing_mode
 from netsculpt.graph.terms import Term
 
-Shapes: TypeAlias = list[tuple[int, ...]]
-PLAIN = (Tensor, nn.Parameter)  # what a fake tensor can stand in for
+Shapes = tuple[tuple[int, ...], ...]
+VALUED = frozenset({"full", "full_like", "new_full", "fill", "fill_", "scalar_tensor", "masked_fill", "masked_fill_"})
+
+# How many operations of a run and of the program are left out where they part, the fewest first.
+SKIPS = [(total - theirs, theirs) for total in range(1, 80) for theirs in range(total, -1, -1)]
 
 
-class Run(NamedTuple):
-    """What a run showed: the shapes of the outputs, and the numbers that tensors were multiplied and divided by."""
+class Operation(NamedTuple):
+    """One operation of a run: its name, the shapes of its outputs, and the numbers that it computes with."""
 
+    name: str
     shapes: Shapes
-    factors: list[float]
+    numbers: tuple[float, ...]
 
 
-class Visit(NamedTuple):
-    """One call of a module inside a run: what it was given, and the shapes of what it answered."""
+class Fault(NamedTuple):
+    """An operation that does not follow when sizes change: what it did instead, and the sizes that the code gave it."""
 
-    inputs: Inputs
-    shapes: Shapes
+    step: Step
+    why: str
+    asked: tuple[int, ...]
 
 
-class _Factors(TorchFunctionMode):
-    """Keeps the Python numbers of all products and quotients, in order."""
+class Number(NamedTuple):
+    """A number that an operation computes with, and that follows sizes.
 
-    NAMES = frozenset(
-        {"mul", "div", "multiply", "divide", "true_divide", "__mul__", "__truediv__", "__rmul__", "__imul__"}
-    )
+    Attributes:
+        place: which number of which operation of the run.
+        step: the operation; None where it is not known.
+        before: its value.
+        after: its value with the other sizes.
+    """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[float] = []
+    place: tuple[int, int]
+    step: Step | None
+    before: float
+    after: float
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(function, "__name__", "")
-        if name.rstrip("_") in self.NAMES or name in self.NAMES:
-            self.found.extend(float(arg) for arg in args if isinstance(arg, (int, float)) and not isinstance(arg, bool))
-        return function(*args, **(kwargs or {}))
+
+class Outcome(NamedTuple):
+    """What a run with other sizes showed.
+
+    Attributes:
+        faults: operations that do not follow, in order.
+        numbers: numbers that are others than before.
+        error: why the run ended early, or what else is wrong; None where it came to its end.
+    """
+
+    faults: list[Fault]
+    numbers: list[Number]
+    error: str | None
+
+
+class Astray(Exception):
+    """The run does something else than the one with the sizes as they are."""
 
 
 class Rehearsal:
-    """Runs a model, or modules of it, on shapes alone. The model is as it was between runs."""
+    """A model and how it runs as it is, to run it with other sizes."""
 
-    def __init__(self, model: nn.Module, inputs: Inputs) -> None:
+    def __init__(self, model: nn.Module, inputs: Inputs, analysis: Analysis) -> None:
+        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         self._model = model
-        self._mode = FakeTensorMode(allow_non_fake_inputs=True)
         self._inputs = Inputs(*pytree.tree_map(self._fake, tuple(inputs)))
-        self._tensors = self._stand_ins()
+        watch = _Watch()
+        self._outputs = self._run(watch)
+        self.operations = watch.operations
+        self._steps = _matched(self.operations, analysis.steps)
 
-    def run(self, graph: Graph | None = None, sizes: Mapping[Term, int] | None = None) -> Run:
-        """The whole model, with axes of other sizes where some are given; raises whatever the model raises."""
-        with self._resized(graph, sizes or {}):
-            return self._run(self._model, self._inputs)
-
-    def repeat(
-        self, path: str, inputs: Inputs, graph: Graph | None = None, sizes: Mapping[Term, int] | None = None
-    ) -> Run:
-        """One module alone, given what it was given in a recorded visit."""
-        with self._resized(graph, sizes or {}):
-            return self._run(self._model.get_submodule(path), inputs)
-
-    def record(self, paths: Iterable[str]) -> dict[str, list[Visit]]:
-        """Every call of the modules at ``paths`` while the model runs as it is; without those that are never called."""
-        visits: dict[str, list[Visit]] = {}
-        handles = []
-
-        def keep(path: str) -> None:
-            given: list[Inputs] = []
-
-            def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-                given.append(Inputs(args, kwargs))
-
-            def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any) -> None:
-                visits.setdefault(path, []).append(Visit(given.pop(), _shapes(answer)))
-
-            module = self._model.get_submodule(path)
-            handles.append(module.register_forward_pre_hook(before, prepend=True, with_kwargs=True))
-            handles.append(module.register_forward_hook(after, with_kwargs=True))
-
+    def run(self, sizes: Mapping[Term, int]) -> Outcome:
+        """Run the model as it is now, which has ``sizes``, and compare with what they let expect."""
+        watch = _Compare(self.operations, self._steps, sizes)
+        error = None
         try:
-            for path in paths:
-                keep(path)
-            self.run()
-        finally:
-            for handle in handles:
-                handle.remove()
-        return visits
+            outputs = self._run(watch)
+            if outputs != self._outputs:
+                error = f"outputs become {_shown(outputs)} instead of {_shown(self._outputs)}"
+        except Exception as reason:
+            error = first_line(reason)
+        return Outcome(watch.faults, watch.numbers, error)
 
-    def _run(self, module: nn.Module, inputs: Inputs) -> Run:
-        numbers = _Factors()
-        log = logging.getLogger("torch._subclasses.fake_tensor")  # it writes every failed run to stderr, here an answer
-        level, log.level = log.level, logging.CRITICAL + 1
-        try:
-            with tracing_mode(self._model), self._mode, torch.no_grad(), numbers:
-                answer = module(*inputs.args, **inputs.kwargs)
-        finally:
-            log.level = level
-        return Run(_shapes(answer), numbers.found)
+    def _run(self, watch: _Watch) -> Shapes:
+        whole = torch._dispatch.python.enable_python_dispatcher()
+        with tracing_mode(self._model), quiet(), torch.no_grad(), self.mode, whole, watch:
+            answer = self._model(*self._inputs.args, **self._inputs.kwargs)
+        return _shapes(answer)
 
     def _fake(self, leaf: Any) -> Any:
-        return self._mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf
+        return self.mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf
 
-    def _stand_ins(self) -> list[tuple[dict[str, Any], str, Tensor]]:
-        """(the dict of a module that holds it, its key there, fake tensor) of the parameters and buffers.
 
-        torch makes a fake tensor of each real one that it meets, but takes longer for it than for the whole run.
-        """
-        made: dict[int, Tensor] = {}
-        found: list[tuple[dict[str, Any], str, Tensor]] = []
-        for module in self._model.modules():
-            if type(module).__setattr__ is not nn.Module.__setattr__:
-                continue  # it keeps its tensors in other places too, as torch's LSTM does
-            for store in (module._parameters, module._buffers):
-                for key, tensor in store.items():
-                    if tensor is not None and type(tensor) in PLAIN and tensor.layout is torch.strided:
-                        if id(tensor) not in made:
-                            with self._mode:
-                                made[id(tensor)] = _like(tensor, tensor.size(), tensor.stride())
-                        found.append((store, key, made[id(tensor)]))
-        return found
+class _Watch(SchemaCheckMode):  # the only kind of mode that torch lets see composite operations whole
+    """Writes down the operations of a run."""
 
-    @contextmanager
-    def _resized(self, graph: Graph | None, sizes: Mapping[Term, int]) -> Iterator[None]:
-        """Fake tensors in the model, and attributes, as they would be with other sizes."""
-        before: list[tuple[nn.Module, str, Any]] = []
-        real: list[tuple[dict[str, Any], str, Tensor]] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self._dispatch_key = torch._C.DispatchKey.PreDispatch
+        self.operations: list[Operation] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = _done(func, args, kwargs)
+        shapes = _shapes(result)
+        if shapes:
+            self.operations.append(Operation(str(func), shapes, _numbers(func, args, kwargs)))
+        return result
+
+
+class _Compare(_Watch):
+    """Compares the operations of a run with those of the first one, and with the steps of the analysis."""
+
+    def __init__(self, expected: Sequence[Operation], steps: Sequence[Step | None], sizes: Mapping[Term, int]) -> None:
+        super().__init__()
+        self._expected = expected
+        self._steps = steps
+        self._sizes = sizes
+        self._at = 0
+        self.faults: list[Fault] = []
+        self.numbers: list[Number] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         try:
-            for path, value in self._changes(graph, sizes) if graph is not None and sizes else ():
-                owner, _, name = path.rpartition(".")
-                module = self._model.get_submodule(owner)
-                before.append((module, name, getattr(module, name)))
-                setattr(module, name, value)
-            changed = {(id(module._parameters), name) for module, name, _ in before}
-            changed |= {(id(module._buffers), name) for module, name, _ in before}
-            for store, key, fake in self._tensors:
-                if (id(store), key) not in changed:
-                    real.append((store, key, store[key]))
-                    store[key] = fake
-            yield
-        finally:
-            for store, key, tensor in real:
-                store[key] = tensor
-            for module, name, value in reversed(before):
-                setattr(module, name, value)
+            result = _done(func, args, kwargs)
+        except Exception as error:
+            step = self._next(func, args, kwargs)
+            if step is None:
+                raise
+            return self._instead(step, first_line(error), args)
+        shapes = _shapes(result)
+        if not shapes:
+            return result
+        step = self._next(func, args, kwargs)
+        if step is None or shapes == self._wanted(step):
+            return result
+        return self._instead(step, f"it gives {_shown(shapes)} instead of {_shown(self._wanted(step))}", args)
 
-    def _changes(self, graph: Graph, sizes: Mapping[Term, int]) -> Iterator[tuple[str, Any]]:
-        """(path, value) of the tensors and attributes that are others with other sizes."""
-        for first, dims in graph.tensors.items():
-            if any(contains(term, sizes) for term in dims):
-                owner, _, attribute = first.rpartition(".")
-                tensor = getattr(self._model.get_submodule(owner), attribute)
-                with self._mode:
-                    new = _like(tensor, [size_with(term, sizes) for term in dims])
-                yield from ((name, new) for name in graph.aliases[first])
-        for path, attribute, value in graph.attribute_values(sizes):
-            yield (f"{path}.{attribute}" if path else attribute), value
+    def _next(self, func: Any, args: Any, kwargs: Any) -> Step | None:
+        if self._at >= len(self._expected) or self._expected[self._at].name != str(func):
+            raise Astray("the code takes another path when its size changes")
+        at, self._at = self._at, self._at + 1
+        pairs = zip(self._expected[at].numbers, _numbers(func, args, kwargs), strict=False)
+        self.numbers.extend(Number((at, k), self._steps[at], a, b) for k, (a, b) in enumerate(pairs) if a != b)
+        return self._steps[at]
+
+    def _wanted(self, step: Step) -> Shapes:
+        return tuple(tuple(size_with(term, self._sizes) for term in dims) for dims in step.outputs)
+
+    def _instead(self, step: Step, why: str, args: Any) -> Any:
+        asked = tuple(item for item in pytree.tree_leaves(args) if isinstance(item, int))
+        self.faults.append(Fault(step, why, asked))
+        value = step.node.meta["val"]
+        several = isinstance(value, (list, tuple))
+        like = [item for item in (value if several else (value,)) if isinstance(item, Tensor)]
+        made = [
+            torch.empty(shape, dtype=item.dtype, device=item.device)
+            for shape, item in zip(self._wanted(step), like, strict=True)
+        ]
+        return type(value)(made) if several else made[0]
 
 
-def _shapes(answer: Any) -> Shapes:
-    return [tuple(leaf.shape) for leaf in pytree.tree_leaves(answer) if isinstance(leaf, Tensor)]
+def _done(func: Any, args: Any, kwargs: Any) -> Any:
+    with torch._dispatch.python.no_python_dispatcher():  # needed to see the operation, slow in taking it apart
+        return func(*args, **(kwargs or {}))
 
 
-def _like(tensor: Tensor, size: Sequence[int], stride: Sequence[int] | None = None) -> Tensor:
-    """A tensor of another size, in the fake mode that is on; a parameter where ``tensor`` is one."""
-    if stride is None:
-        new = torch.empty(size, dtype=tensor.dtype, device=tensor.device)
-    else:
-        new = torch.empty_strided(size, stride, dtype=tensor.dtype, device=tensor.device)
-    return nn.Parameter(new, requires_grad=False) if isinstance(tensor, nn.Parameter) else new
+def first_line(error: Exception) -> str:
+    """What an error says, without what torch adds below."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the log of fake tensors, which has every operation that fails: here that is an answer."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    level, log.level = log.level, logging.CRITICAL + 1
+    try:
+        yield
+    finally:
+        log.level = level
+
+
+def _matched(operations: Sequence[Operation], steps: Sequence[Step]) -> list[Step | None]:
+    """The step of each operation, by name and shapes, in order: export adds masks, and slices that do nothing."""
+    ours = [(operation.name, operation.shapes) for operation in operations]
+    theirs = [(str(step.node.target), tuple(tuple(t.size for t in dims) for dims in step.outputs)) for step in steps]
+    found: list[Step | None] = [None] * len(ours)
+    at, there = 0, 0
+    while at < len(ours) and there < len(theirs):
+        if ours[at] == theirs[there]:
+            found[at] = steps[there]
+            at, there = at + 1, there + 1
+            continue
+        skip = next((pair for pair in SKIPS if _meet(ours, at + pair[0], theirs, there + pair[1])), None)
+        if skip is None:
+            break
+        at, there = at + skip[0], there + skip[1]
+    return found
+
+
+def _meet(ours: Sequence[object], at: int, theirs: Sequence[object], there: int) -> bool:
+    """Whether two operations follow that are the same."""
+    mine = ours[at : at + 2]
+    return bool(mine) and mine == theirs[there : there + 2]
+
+
+def _numbers(func: Any, args: Any, kwargs: Any) -> tuple[float, ...]:
+    """What an operation computes with: all its floats, and integers where they are not sizes or dimensions."""
+    name = func._schema.name.split("::")[-1]
+    whole = torch.Tag.pointwise in func.tags or name in VALUED
+    found = []
+    for item in pytree.tree_leaves((args, kwargs or {})):
+        if isinstance(item, Tensor):
+            item = _constant(item)
+        if isinstance(item, float) or (whole and isinstance(item, int) and not isinstance(item, bool)):
+            found.append(float(item))
+    return tuple(found)
+
+
+def _constant(tensor: Tensor) -> float | None:
+    """The value of a number that was made a tensor: fake tensors remember it."""
+    known = getattr(tensor, "constant", None)
+    return float(known) if known is not None and known.numel() == 1 and not known.is_complex() else None
+
+
+def _shapes(result: Any) -> Shapes:
+    return tuple(tuple(leaf.shape) for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor))
+
+
+def _shown(shapes: Shapes) -> str:
+    return " and ".join(str(list(shape)) for shape in shapes)
