@@ -8,7 +8,7 @@ that one attribute sizes are one axis: query, key and value heads of a module wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import nn
@@ -17,8 +17,9 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from netsculpt.graph.algebra import Algebra
 from netsculpt.graph.analysis import Analysis
+from netsculpt.graph.costs import size_with
 from netsculpt.graph.facts import Role, SizeFact
-from netsculpt.graph.positions import contains
+from netsculpt.graph.rehearsal import Fault
 from netsculpt.graph.source import module_of, source_of
 from netsculpt.graph.terms import Term, is_frozen, leaf, product
 
@@ -215,36 +216,46 @@ def _freeze_literal(fact: SizeFact, matched: list[SizeAttribute], algebra: Algeb
         algebra.freeze(fact.term, f"its size is written into the code ({source_of(fact.node)})")
 
 
-def tie_merged(analysis: Analysis, attributes: Sequence[SizeAttribute], axes: Sequence[Term]) -> bool:
-    """Where code merges ``axes`` into a size that no attribute states, take it for the width of the module's input.
+def tie_merged(analysis: Analysis, faults: Iterable[Fault], sizes: Mapping[Term, int]) -> bool:
+    """Where code merges axes into the size of something else, take them for the width of the module's input.
 
     ``b, n, c = x.shape … out.reshape(b, n, c)`` is how much attention is written: its inner width is its input's.
+
+    Args:
+        analysis: in which the axes are tied.
+        faults: operations that did not follow when axes got ``sizes``.
+        sizes: axis -> number of units.
 
     Returns:
         Whether anything was tied.
     """
-    wanted = {axis.find(): None for axis in axes}
-    stated = {(each.module, term.find()) for each in attributes for term in each.terms}
-    tied = False
+    given = {fault.step.node: fault for fault in faults}
+    pairs = []
     for fact in analysis.facts.sizes:
-        if fact.place is None and fact.given and contains(fact.term, wanted):
-            module = module_of(fact.node)
-            width = None if (module, fact.term.find()) in stated else _input_width(analysis, module, fact.term)
-            if width is not None and width.find() is not fact.term.find():
-                analysis.algebra.equate(fact.term, width)
-                tied = True
-    return tied
+        if fact.place is None and fact.given and fact.node in given:
+            asked = _asked(given[fact.node], fact.term)
+            width = _input_width(analysis, module_of(fact.node), fact.term, asked, sizes)
+            if asked != size_with(fact.term, sizes) and width is not None:
+                pairs.append((fact.term, width))
+    for merged, width in pairs:
+        analysis.algebra.equate(merged, width)
+    return bool(pairs)
 
 
-def _input_width(analysis: Analysis, module: str, like: Term) -> Term | None:
-    """A dimension of the size of ``like`` that a weight inside ``module`` uses, other than ``like`` itself."""
+def _asked(fault: Fault, term: Term) -> int | None:
+    """The size that the code gave for one dimension of a view; None where it gave none."""
+    dims = fault.step.outputs[0]
+    at = next((k for k, each in enumerate(dims) if each is term), None)
+    return fault.asked[at] if at is not None and len(fault.asked) == len(dims) else None
+
+
+def _input_width(
+    analysis: Analysis, module: str, like: Term, asked: int | None, sizes: Mapping[Term, int]
+) -> Term | None:
+    """A dimension of the size of ``like`` that a weight inside ``module`` uses, and that now has the size ``asked``."""
     for fact in analysis.facts.roles:
-        inside = any(not module or name.startswith(f"{module}.") for name in fact.tensors)
-        if (
-            inside
-            and fact.role is Role.CONSUMER
-            and fact.term.size == like.size
-            and fact.term.find() is not like.find()
-        ):
-            return fact.term
+        term, inside = fact.term, any(not module or name.startswith(f"{module}.") for name in fact.tensors)
+        other = term.size == like.size and term.find() is not like.find()
+        if inside and other and fact.role is Role.CONSUMER and size_with(term, sizes) == asked:
+            return term
     return None

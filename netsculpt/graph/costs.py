@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from netsculpt.graph.terms import Kind, Term, flatten, leaves
+from netsculpt.graph.terms import Kind, Term, flatten
 
 
 class Cost(NamedTuple):
@@ -21,6 +21,8 @@ def size_with(term: Term, sizes: Mapping[Term, int]) -> int:
     root = term.find()
     if root.kind is Kind.LEAF:
         return sizes.get(root, root.size)
+    if not sizes:
+        return root.size
     parts = (size_with(part, sizes) for part in flatten(root, root.kind))
     return math.prod(parts) if root.kind is Kind.PRODUCT else sum(parts)
 
@@ -37,9 +39,37 @@ def falls(products: Iterable[Sequence[Term]], fixed: Mapping[Term, int], left: C
     """
     found: dict[Term, int] = {}
     for terms in products:
-        whole = math.prod(size_with(term, fixed) for term in terms)
-        for axis in {axis for term in terms for axis in leaves(term)} - fixed.keys():
-            if axis.frozen is None and whole:
-                fewer = {**fixed, axis: left(axis.size)}
-                found[axis] = found.get(axis, 0) + whole - math.prod(size_with(term, fewer) for term in terms)
+        for axis, fall in _of_product(terms, fixed, left)[1].items():
+            if axis.frozen is None:
+                found[axis] = found.get(axis, 0) + fall
     return found
+
+
+def _of_term(term: Term, fixed: Mapping[Term, int], left: Callable[[int], int]) -> tuple[int, dict[Term, int]]:
+    """The size of ``term``, and by how much it falls for every axis in it."""
+    root = term.find()
+    if root.kind is Kind.LEAF:
+        return (fixed[root], {}) if root in fixed else (root.size, {root: root.size - left(root.size)})
+    parts = flatten(root, root.kind)
+    if root.kind is Kind.PRODUCT:
+        return _of_product(parts, fixed, left)
+    whole, found = 0, dict[Term, int]()
+    for part in parts:
+        size, inside = _of_term(part, fixed, left)
+        whole += size
+        for axis, fall in inside.items():
+            found[axis] = found.get(axis, 0) + fall
+    return whole, found
+
+
+def _of_product(
+    parts: Sequence[Term], fixed: Mapping[Term, int], left: Callable[[int], int]
+) -> tuple[int, dict[Term, int]]:
+    """As ``_of_term``: each part's size is exchanged for what is left of it, in every part that has the axis."""
+    each = [_of_term(part, fixed, left) for part in parts]
+    whole = math.prod(size for size, _ in each)
+    rest = dict.fromkeys((axis for _, inside in each for axis in inside), whole)
+    for size, inside in each:
+        for axis, fall in inside.items():
+            rest[axis] = rest[axis] // size * (size - fall) if whole else 0
+    return whole, {axis: whole - remaining for axis, remaining in rest.items()}

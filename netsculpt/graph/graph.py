@@ -186,13 +186,14 @@ class Graph:
         moved = {self[name].term.find(): name for name in changes}
         units = {axis: changes[name].units for axis, name in moved.items()}
         sizes = {axis: len(kept) for axis, kept in units.items()}
-        scales = self._scales({name: change for name, change in changes.items()}, sizes)
+        scales = self._scales(changes, sizes)
+        different = {term.find() for dims in self.tensors.values() for term in dims}
+        entries = {term: sources(term, units) for term in different if contains(term, moved)}
         gathers = {}
         for name, dims in self.tensors.items():
-            touched = {dim for dim, term in enumerate(dims) if contains(term, moved)}
-            if touched:
-                index = {dim: sources(dims[dim], units) for dim in sorted(touched)}
-                gathers[name] = Gather(index, {dim: scales[name, dim] for dim in touched if (name, dim) in scales})
+            index = {dim: entries[term.find()] for dim, term in enumerate(dims) if term.find() in entries}
+            if index:
+                gathers[name] = Gather(index, {dim: scales[name, dim] for dim in index if (name, dim) in scales})
         return Rearrangement(gathers, list(self.attribute_values(sizes)))
 
     def resize(self, sizes: Mapping[str, int]) -> None:
@@ -223,6 +224,8 @@ class Graph:
         found: dict[tuple[str, int], Tensor] = {}
         for name, change in changes.items():
             axis = self[name]
+            if change.weights is not None and bool((change.weights == 1).all()):
+                change = Change(change.units)  # ones would cost a pass in float64 over all that they weigh
             for place in {(place.tensor, place.dim): place for place in axis.places}.values():
                 term = self.tensors[place.tensor][place.dim]
                 for limits, share in _shares(axis, place, change):
@@ -245,7 +248,7 @@ Limit: TypeAlias = frozenset[tuple[Term, int]]
 def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence[Limit], Tensor]]:
     """The factors of the units at a place, each with what it is limited to."""
     units, weights = change
-    if weights is not None and place.silences and not bool((weights == 1).all()):  # ones cost a pass in float64
+    if weights is not None and place.silences:
         yield place.silences, weights.to(torch.float64)
     if len(units) != axis.size:
         for rescale in axis.rescales:

@@ -1,136 +1,79 @@
-"""Whether the model's own code follows when axes change: a run with shapes alone.
+"""Whether the model's own code follows when axes change.
 
 Traced sizes are numbers; whether the code computes them, reads them from an attribute or has them written out, only
-running it with other sizes shows. All axes are made one unit smaller at once, in fake tensors; where that fails, the
-axes at fault are found by halving.
+running it with other sizes shows. All axes grow at once, in fake tensors (see ``rehearsal``), each by another number
+of units, so that no two sizes agree by chance.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 
-from netsculpt.graph.axes import Axis
+from netsculpt.graph.analysis import Analysis
 from netsculpt.graph.costs import size_with
 from netsculpt.graph.graph import Graph
 from netsculpt.graph.positions import contains
-from netsculpt.graph.program import Inputs, tracing_mode
-from netsculpt.graph.terms import Term
-
-
-class Run(NamedTuple):
-    """What a run showed: the shapes of the outputs, and the numbers that tensors were multiplied and divided by."""
-
-    shapes: list[tuple[int, ...]]
-    factors: list[float]
-
-
-class _Factors(TorchFunctionMode):
-    """Keeps the Python numbers of all products and quotients, in order."""
-
-    NAMES = frozenset(
-        {"mul", "div", "multiply", "divide", "true_divide", "__mul__", "__truediv__", "__rmul__", "__imul__"}
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[float] = []
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if (
-            getattr(function, "__name__", "").rstrip("_") in self.NAMES
-            or getattr(function, "__name__", "") in self.NAMES
-        ):
-            self.found.extend(float(arg) for arg in args if isinstance(arg, (int, float)) and not isinstance(arg, bool))
-        return function(*args, **(kwargs or {}))
+from netsculpt.graph.program import Inputs
+from netsculpt.graph.rehearsal import Fault, Outcome, Rehearsal
+from netsculpt.graph.source import source_of
+from netsculpt.graph.terms import Term, leaves
 
 
 class Probe:
-    """Runs a model in fake tensors with other sizes."""
+    """Runs a model in fake tensors with other sizes, and finds which axes its code does not follow."""
 
-    def __init__(self, model: nn.Module, inputs: Inputs) -> None:
+    def __init__(self, model: nn.Module, inputs: Inputs, analysis: Analysis) -> None:
         self._model = model
-        self._mode = FakeTensorMode(allow_non_fake_inputs=True)
-        self._inputs = Inputs(*pytree.tree_map(self._fake, tuple(inputs)))
         try:
-            self._expected: Run | None = self._run()
+            self._rehearsal: Rehearsal | None = Rehearsal(model, inputs, analysis)
         except Exception:  # what cannot run without values cannot be probed; applying an edit still runs the model
-            self._expected = None
+            self._rehearsal = None
 
-    def at_fault(self, graph: Graph, axes: Sequence[Axis]) -> dict[str, str]:
-        """Names of the axes whose change the code does not follow, each with the reason."""
-        axes = [axis for axis in axes if axis.size > 1]
-        if self._expected is None or not axes:
+    def run(self, graph: Graph, sizes: Mapping[Term, int]) -> Outcome:
+        """A run with axes of other sizes."""
+        if self._rehearsal is None or not sizes:
+            return Outcome([], [], None)
+        with self._resized(graph, sizes):
+            return self._rehearsal.run(sizes)
+
+    def blamed(self, graph: Graph, sizes: Mapping[Term, int], outcome: Outcome) -> dict[Term, str]:
+        """Which axes the code does not follow, with the reason, when with all ``sizes`` together it has ``outcome``."""
+        found: dict[Term, str] = {}
+        suspects = [(fault, _suspects(fault, sizes)) for fault in outcome.faults]
+        for group in apart([candidates for _, candidates in suspects]):
+            alone = self.run(graph, {axis: sizes[axis] for axis in group})
+            failed = {id(fault.step): fault for fault in alone.faults}
+            for fault, candidates in suspects:
+                culprit = next((axis for axis in candidates if axis in group), None)
+                if culprit is not None and id(fault.step) in failed:
+                    found.setdefault(culprit, _reason(failed[id(fault.step)]))
+        for fault, candidates in suspects:
+            if not any(axis in found for axis in candidates):  # only together
+                found.update(dict.fromkeys(candidates, _reason(fault)))
+        return found or self._halved(graph, sizes)
+
+    def _halved(self, graph: Graph, sizes: Mapping[Term, int]) -> dict[Term, str]:
+        """The axes at fault where no operation tells: by halving."""
+        outcome, axes = self.run(graph, sizes), list(sizes)
+        if not outcome.faults and outcome.error is None:
             return {}
-        outcome = self._smaller(graph, axes)
-        if isinstance(outcome, Run) and outcome.shapes == self._expected.shapes:
-            return {}
+        why = outcome.error or _reason(outcome.faults[0])
         if len(axes) == 1:
-            why = outcome if isinstance(outcome, str) else f"outputs become {outcome.shapes}"
-            return {axes[0].name: why}
-        middle = len(axes) // 2
-        return self.at_fault(graph, axes[:middle]) | self.at_fault(graph, axes[middle:])
-
-    def factors(self) -> list[float]:
-        """The numbers that the model as it is multiplies and divides by, in order."""
-        return self._expected.factors if self._expected is not None else []
-
-    def factors_that_change(self, graph: Graph, axes: Sequence[Axis]) -> dict[str, set[int]]:
-        """Which of ``factors`` follow the size of which axes: name -> positions; axes without any are left out."""
-        axes = [axis for axis in axes if axis.size > 1]
-        if not axes or not self.factors():
-            return {}
-        changed = self.changed_together(graph, axes)
-        if not changed:
-            return {}
-        if len(axes) == 1:
-            return {axes[0].name: changed}
-        middle = len(axes) // 2
-        return self.factors_that_change(graph, axes[:middle]) | self.factors_that_change(graph, axes[middle:])
-
-    def changed_together(self, graph: Graph, axes: Sequence[Axis]) -> set[int]:
-        """Positions of the factors that change when all of ``axes`` do."""
-        outcome = self._smaller(graph, [axis for axis in axes if axis.size > 1])
-        before = self.factors()
-        if isinstance(outcome, str) or len(outcome.factors) != len(before):
-            return set(range(len(before)))
-        return {k for k, (old, new) in enumerate(zip(before, outcome.factors, strict=True)) if old != new}
-
-    def _smaller(self, graph: Graph, axes: Sequence[Axis]) -> Run | str:
-        """A run with every axis one unit smaller, or why there is none."""
-        try:
-            with self._resized(graph, {axis.term.find(): axis.size - 1 for axis in axes}):
-                return self._run()
-        except Exception as error:
-            return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-    def _run(self) -> Run:
-        numbers = _Factors()
-        log = logging.getLogger("torch._subclasses.fake_tensor")  # it writes every failed run to stderr, here an answer
-        level, log.level = log.level, logging.CRITICAL + 1
-        try:
-            with tracing_mode(self._model), self._mode, torch.no_grad(), numbers:
-                answer = self._model(*self._inputs.args, **self._inputs.kwargs)
-        finally:
-            log.level = level
-        return Run(
-            [tuple(leaf.shape) for leaf in pytree.tree_leaves(answer) if isinstance(leaf, Tensor)], numbers.found
-        )
-
-    def _fake(self, leaf: Any) -> Any:
-        return self._mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf
+            return {axes[0]: why}
+        halves = (axes[: len(axes) // 2], axes[len(axes) // 2 :])
+        found = [self._halved(graph, {axis: sizes[axis] for axis in half}) for half in halves]
+        return found[0] | found[1] or dict.fromkeys(axes, why)
 
     @contextmanager
-    def _resized(self, graph: Graph, sizes: dict[Term, int]) -> Iterator[None]:
+    def _resized(self, graph: Graph, sizes: Mapping[Term, int]) -> Iterator[None]:
         """Tensors and attributes of the model as they would be with other sizes."""
+        assert self._rehearsal is not None
         before: list[tuple[nn.Module, str, Any]] = []
 
         def put(path: str, value: Any) -> None:
@@ -143,10 +86,9 @@ class Probe:
             for first, dims in graph.tensors.items():
                 if any(contains(term, sizes) for term in dims):
                     tensor = _get(self._model, first)
-                    with self._mode:
-                        new = torch.empty(
-                            [size_with(term, sizes) for term in dims], dtype=tensor.dtype, device=tensor.device
-                        )
+                    with self._rehearsal.mode:
+                        shape = [size_with(term, sizes) for term in dims]
+                        new = torch.empty(shape, dtype=tensor.dtype, device=tensor.device)
                     new = nn.Parameter(new, requires_grad=False) if isinstance(tensor, nn.Parameter) else new
                     for name in graph.aliases[first]:
                         put(name, new)
@@ -161,3 +103,34 @@ class Probe:
 def _get(model: nn.Module, name: str) -> Tensor:
     owner, _, attribute = name.rpartition(".")
     return getattr(model.get_submodule(owner), attribute)
+
+
+def grown(graph: Graph) -> dict[Term, int]:
+    """Every axis that can change with more units than it has."""
+    draw = random.Random(0)  # anything that has no period, which layers have
+    return {axis.term.find(): axis.size + draw.randint(1, 16) for axis in graph.sculptable}
+
+
+def _suspects(fault: Fault, changed: Mapping[Term, int]) -> list[Term]:
+    """The axes that an operation makes or takes."""
+    terms = (*(term for dims in fault.step.outputs for term in dims), *fault.step.inputs)
+    return [axis for axis in dict.fromkeys(each for term in terms for each in leaves(term)) if axis in changed]
+
+
+def apart(suspects: Sequence[Sequence[Term]]) -> list[dict[Term, None]]:
+    """Groups of axes in which no two are suspected of the same: each group is told apart by one run."""
+    rivals: dict[Term, set[Term]] = {}
+    for candidates in suspects:
+        for axis in candidates:
+            rivals.setdefault(axis, set()).update(candidates)
+    groups: list[dict[Term, None]] = []
+    for axis, others in rivals.items():
+        free = next((group for group in groups if not any(other in group for other in others)), None)
+        if free is None:
+            groups.append(free := {})
+        free[axis] = None
+    return groups
+
+
+def _reason(fault: Fault) -> str:
+    return f"{fault.why} ({source_of(fault.step.node)})"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import torch
@@ -68,17 +69,44 @@ def export(model: nn.Module, inputs: Inputs) -> Program:
 
 @contextmanager
 def tracing_mode(model: nn.Module) -> Iterator[None]:
-    """``model`` in eval mode and attention in its parts; afterwards everything is as it was."""
-    training = [module for module in model.modules() if module.training]
+    """``model`` in eval mode and attention in its parts; afterwards everything is as it was.
+
+    Modules that keep tensors between calls (tables of angles, masks) would else keep fake ones.
+    """
+    before = [_State(module) for module in model.modules()]
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one fused operation instead of its parts
-    model.eval()
     try:
+        model.eval()
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
-        for module in training:
-            module.training = True
+        for state in before:
+            state.restore()
+
+
+class _State:
+    """What a module has as attributes, and what the lists and dicts among them hold."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._attributes = vars(module)
+        self._held = dict(self._attributes)
+        self._lists = [(value, list(value)) for value in self._held.values() if isinstance(value, list)]
+        self._dicts = [(value, dict(value)) for value in self._held.values() if isinstance(value, dict)]
+
+    def restore(self) -> None:
+        for values, held in self._lists:
+            if not _same(values, held):
+                values[:] = held
+        for mapping, kept in ((self._attributes, self._held), *self._dicts):
+            if not _same(mapping, kept) or not _same(mapping.values(), kept.values()):
+                mapping.clear()
+                mapping.update(kept)
+
+
+def _same(a: Iterable[Any], b: Iterable[Any]) -> bool:
+    """Whether two collections hold the same objects in the same order."""
+    return all(x is y for x, y in zip_longest(a, b, fillvalue=_State))
 
 
 def _any_batch(model: nn.Module, inputs: Inputs) -> Program | None:

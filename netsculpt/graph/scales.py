@@ -7,52 +7,68 @@ the root of what attention sums over is made up for by its query weights, any ot
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from netsculpt.graph.analysis import Analysis
-from netsculpt.graph.axes import Axis
+from netsculpt.graph.costs import size_with
 from netsculpt.graph.facts import InexactFact, RescaleFact, RootFact
 from netsculpt.graph.graph import Graph
-from netsculpt.graph.probe import Probe
-from netsculpt.graph.terms import leaves
+from netsculpt.graph.probe import Probe, apart
+from netsculpt.graph.rehearsal import Number
+from netsculpt.graph.source import source_of
+from netsculpt.graph.terms import Term
 
 
-def find_scales(analysis: Analysis, graph: Graph, probe: Probe) -> bool:
-    """Add facts about factors that follow sizes. Returns whether there are any."""
-    if not probe.changed_together(graph, graph.sculptable):
-        return False
-    roots = _aligned(analysis.facts.roots, probe.factors())
-    under = {axis for fact in roots.values() for axis in leaves(fact.term)}
-    inside = [axis for axis in graph.sculptable if axis.term.find() in under]
-    outside = [axis for axis in graph.sculptable if axis.term.find() not in under]
-    for name, positions in probe.factors_that_change(graph, outside).items():
-        _inexact(analysis, graph[name], probe, positions)
-    changed = probe.changed_together(graph, inside) if inside else set()
-    if changed - roots.keys():
-        for name, positions in probe.factors_that_change(graph, inside).items():
-            if positions - roots.keys():
-                _inexact(analysis, graph[name], probe, positions - roots.keys())
-    for position in sorted(changed & roots.keys()):
-        fact = roots[position]
-        if fact.scalers is not None:
-            analysis.facts.rescales.append(RescaleFact(fact.scalers, fact.term, 0.5))
+def find_scales(
+    analysis: Analysis, graph: Graph, probe: Probe, sizes: Mapping[Term, int], numbers: Sequence[Number]
+) -> bool:
+    """Add facts about ``numbers``, which are others when axes have ``sizes``. Returns whether there are any."""
+    unexplained = []
+    for number in numbers:
+        root = next((fact for fact in analysis.facts.roots if _is_root(fact, number, sizes)), None)
+        if root is None:
+            unexplained.append(number)
+        elif root.scalers is not None:
+            analysis.facts.rescales.append(RescaleFact(root.scalers, root.term, 0.5))
         else:
-            analysis.facts.inexact.append(
-                InexactFact(fact.term, f"the code divides by the root of its size, {fact.factor:g}")
-            )
-    return True
+            why = f"the code divides by the root of its size, {root.factor:g} ({source_of(root.node)})"
+            analysis.facts.inexact.append(InexactFact(root.term, why))
+    for number, axis in _followed(probe, graph, sizes, unexplained):
+        where = f" ({source_of(number.step.node)})" if number.step is not None else ""
+        why = f"the code computes a number from its size, {number.before:g}{where}"
+        analysis.facts.inexact.append(InexactFact(axis, why))
+    return bool(numbers)
 
 
-def _aligned(roots: list[RootFact], factors: list[float]) -> dict[int, RootFact]:
-    """The position of each root among the factors, by value and order; none where their numbers differ."""
-    found: dict[int, RootFact] = {}
-    for value in {fact.factor for fact in roots}:
-        facts = [fact for fact in roots if fact.factor == value]
-        positions = [k for k, factor in enumerate(factors) if math.isclose(factor, value, rel_tol=1e-12)]
-        if len(facts) == len(positions):
-            found.update(zip(positions, facts, strict=True))
-    return found
+def _is_root(fact: RootFact, number: Number, sizes: Mapping[Term, int]) -> bool:
+    """Whether the number is the root of the term's size, or one by it, and follows it."""
+    if number.step is None or number.step.node is not fact.node:
+        return False
+    root = math.sqrt(size_with(fact.term, sizes) / fact.term.size)
+    return any(math.isclose(number.after, number.before * each, rel_tol=1e-6) for each in (root, 1 / root))
 
 
-def _inexact(analysis: Analysis, axis: Axis, probe: Probe, positions: set[int]) -> None:
-    factor = probe.factors()[min(positions)]
-    analysis.facts.inexact.append(InexactFact(axis.term, f"the code computes a factor from its size, {factor:g}"))
+def _followed(
+    probe: Probe, graph: Graph, sizes: Mapping[Term, int], numbers: Sequence[Number]
+) -> list[tuple[Number, Term]]:
+    """Each number with the axes that it follows, in few runs however many axes there are.
+
+    The k-th run changes the axes whose position has the k-th bit. A number that follows one axis spells its position;
+    one that follows several spells more than those, which are told apart one by one.
+    """
+    if not numbers:
+        return []
+    spelt: dict[tuple[int, int], int] = {number.place: 0 for number in numbers}
+    positions = dict(enumerate(sizes, 1))
+    for bit in range(len(sizes).bit_length()):
+        outcome = probe.run(graph, {axis: sizes[axis] for at, axis in positions.items() if at >> bit & 1})
+        for place in {number.place for number in outcome.numbers} & spelt.keys():
+            spelt[place] |= 1 << bit
+    suspects = {place: [axis for at, axis in positions.items() if not at & ~bits] for place, bits in spelt.items()}
+    confirmed: set[tuple[tuple[int, int], Term]] = set()
+    for group in apart(list(suspects.values())):
+        changed = {number.place for number in probe.run(graph, {axis: sizes[axis] for axis in group}).numbers}
+        confirmed.update(
+            (place, axis) for place in changed & suspects.keys() for axis in suspects[place] if axis in group
+        )
+    return [(number, axis) for number in numbers for axis in sizes if (number.place, axis) in confirmed]

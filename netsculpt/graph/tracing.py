@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from torch import nn
@@ -15,7 +16,7 @@ from netsculpt.graph.attributes import SizeAttribute, find_attributes, tie_merge
 from netsculpt.graph.axes import find_axes
 from netsculpt.graph.facts import Role
 from netsculpt.graph.graph import Graph
-from netsculpt.graph.probe import Probe
+from netsculpt.graph.probe import Probe, grown
 from netsculpt.graph.program import Program, as_inputs, export
 from netsculpt.graph.scales import find_scales
 
@@ -61,16 +62,19 @@ def trace(
     for path, side in protected:
         _protect(analysis, path, side)
     _refuse_spectral_norm(model, analysis)
-    graph = _graph(model, program, analysis, attributes, protected)
-    probe = Probe(model, inputs)
-    faults = probe.at_fault(graph, graph.sculptable)
-    if faults and tie_merged(analysis, attributes, [graph[name].term for name in faults]):
-        graph = _graph(model, program, analysis, attributes, protected)
-        faults = probe.at_fault(graph, graph.sculptable)
-    for name, reason in faults.items():
-        analysis.algebra.freeze(graph[name].term, f"its size is written into the code: {reason}")
-    graph = _graph(model, program, analysis, attributes, protected) if faults else graph
-    return _graph(model, program, analysis, attributes, protected) if find_scales(analysis, graph, probe) else graph
+    current = partial(_graph, model, program, analysis, attributes, protected)
+    probe = Probe(model, inputs, analysis)
+    while True:  # every round but the last ties axes or freezes some
+        graph = current()
+        sizes = grown(graph)
+        outcome = probe.run(graph, sizes)
+        if not outcome.faults and outcome.error is None:
+            return current() if find_scales(analysis, graph, probe, sizes, outcome.numbers) else graph
+        if not tie_merged(analysis, outcome.faults, sizes):
+            # Where no axis alone is to blame, all are: every round must leave fewer.
+            blamed = probe.blamed(graph, sizes, outcome) or dict.fromkeys(sizes, outcome.error or "it does not follow")
+            for axis, reason in blamed.items():
+                analysis.algebra.freeze(axis, f"its size is written into the code: {reason}")
 
 
 def retrace(graph: Graph, model: nn.Module) -> None:

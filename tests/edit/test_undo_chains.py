@@ -101,3 +101,17 @@ def test_undo_then_prune_again_is_the_first_pruning() -> None:
     pruned(net).undo()
     pruned(net)
     assert_same_model(net, small)
+
+
+def test_a_buffer_that_was_edited_again_is_not_taken_for_one_that_was_cast() -> None:
+    net = make_net()
+    with Transaction(net) as first:
+        first.replace("bn1.running_var", Gather({0: torch.arange(5)}))
+    with Transaction(net) as second:
+        second.replace("bn1.running_var", Gather({0: torch.arange(3)}))
+    assert first.applied is not None
+    assert second.applied is not None
+    with pytest.raises(EditError, match=r"BatchNorm2d\.running_var was changed again"):
+        first.applied.undo()
+    assert net.bn1.running_var.shape == (3,)
+    assert (second.applied.undo(), first.applied.undo()) == ("exact", "exact")
