@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +26,9 @@ from netsculpt.graph.terms import Term
 
 Shapes = tuple[tuple[int, ...], ...]
 VALUED = frozenset({"full", "full_like", "new_full", "fill", "fill_", "scalar_tensor", "masked_fill", "masked_fill_"})
+
+# How many operations of a run and of the program are left out where they part, the fewest first.
+SKIPS = [(total - theirs, theirs) for total in range(1, 80) for theirs in range(total, -1, -1)]
 
 
 class Operation(NamedTuple):
@@ -122,7 +124,7 @@ class _Watch(SchemaCheckMode):  # the only kind of mode that torch lets see comp
         self.operations: list[Operation] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        result = _done(func, args, kwargs)
         shapes = _shapes(result)
         if shapes:
             self.operations.append(Operation(str(func), shapes, _numbers(func, args, kwargs)))
@@ -143,7 +145,7 @@ class _Compare(_Watch):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         try:
-            result = func(*args, **(kwargs or {}))
+            result = _done(func, args, kwargs)
         except Exception as error:
             step = self._next(func, args, kwargs)
             if step is None:
@@ -181,6 +183,11 @@ class _Compare(_Watch):
         return type(value)(made) if several else made[0]
 
 
+def _done(func: Any, args: Any, kwargs: Any) -> Any:
+    with torch._dispatch.python.no_python_dispatcher():  # needed to see the operation, slow in taking it apart
+        return func(*args, **(kwargs or {}))
+
+
 def first_line(error: Exception) -> str:
     """What an error says, without what torch adds below."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -198,15 +205,27 @@ def quiet() -> Iterator[None]:
 
 
 def _matched(operations: Sequence[Operation], steps: Sequence[Step]) -> list[Step | None]:
-    """The step of each operation, by name and shapes in order: export adds and leaves out slices that do nothing."""
+    """The step of each operation, by name and shapes, in order: export adds masks, and slices that do nothing."""
     ours = [(operation.name, operation.shapes) for operation in operations]
     theirs = [(str(step.node.target), tuple(tuple(t.size for t in dims) for dims in step.outputs)) for step in steps]
-    found: list[Step | None] = [None] * len(operations)
-    if ours == theirs:
-        return list(steps)
-    for block in SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks():
-        found[block.a : block.a + block.size] = steps[block.b : block.b + block.size]
+    found: list[Step | None] = [None] * len(ours)
+    at, there = 0, 0
+    while at < len(ours) and there < len(theirs):
+        if ours[at] == theirs[there]:
+            found[at] = steps[there]
+            at, there = at + 1, there + 1
+            continue
+        skip = next((pair for pair in SKIPS if _meet(ours, at + pair[0], theirs, there + pair[1])), None)
+        if skip is None:
+            break
+        at, there = at + skip[0], there + skip[1]
     return found
+
+
+def _meet(ours: Sequence[object], at: int, theirs: Sequence[object], there: int) -> bool:
+    """Whether two operations follow that are the same."""
+    mine = ours[at : at + 2]
+    return bool(mine) and mine == theirs[there : there + 2]
 
 
 def _numbers(func: Any, args: Any, kwargs: Any) -> tuple[float, ...]:
