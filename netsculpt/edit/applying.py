@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import traceback
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from netsculpt.edit.averages import Average
+from netsculpt.edit.checking import check as check_outputs
+from netsculpt.edit.checking import expected, fitting, same_buffers
 from netsculpt.edit.drafts import Draft
-from netsculpt.edit.edits import InsertLayer, RemoveLayer, Split, to_data
+from netsculpt.edit.edits import InsertLayer, RemoveLayer, to_data
 from netsculpt.edit.folding import fold
+from netsculpt.edit.gradients import gradient_scales
 from netsculpt.edit.history import Step, remember
 from netsculpt.edit.optimizers import SlotMode
 from netsculpt.edit.plan import Plan
 from netsculpt.edit.transaction import Transaction
 from netsculpt.edit.values import new_value
 from netsculpt.edit.wrappers import unwrapped
-from netsculpt.errors import EditError
-from netsculpt.graph import Change, Gather, Graph, Rearrangement
+from netsculpt.errors import ArgumentError, EditError
+from netsculpt.graph import Gather, Graph, Rearrangement
 from netsculpt.graph.costs import Cost
-from netsculpt.graph.positions import factors
-from netsculpt.graph.program import tracing_mode
 from netsculpt.graph.tracing import retrace
-from netsculpt.graph.verify import difference, outputs_of, rearranged
-
-# Largest difference of outputs, relative to the largest output, that counts as rounding.
-BOUNDS = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.05}
-
 
 LayerEdit: TypeAlias = InsertLayer | RemoveLayer
 
@@ -65,7 +60,7 @@ def apply(
 
     Parameters become new ``Parameter`` objects of the same name, with ``requires_grad``, dtype, device, gradients and
     hooks; optimizers hold them in the place of the old ones, with their slots; attributes such as ``out_channels``
-    follow. ``undo(model)`` takes it back.
+    follow. ``undo(model)`` takes it back: what was replaced is kept for that, until ``forget(model)``.
 
     Args:
         plan: what to do; all edits refer to the model as it is.
@@ -81,25 +76,28 @@ def apply(
         Costs and the measured difference.
 
     Raises:
-        EditError: the plan is empty, the graph is another model's, the edited model does not run, or it answers
-            otherwise than the plan promises.
-        GraphError: an axis is not there or frozen.
+        EditError: the plan is empty, the graph is another model's, the model does not run before or after, or it
+            answers otherwise than the plan promises.
+        GraphError: an axis is not there or frozen, or the model cannot be traced with what was inserted.
         ArgumentError: edits contradict each other or the axes.
         ShapeError: given values do not fit.
     """
+    if not isinstance(plan, Plan) or not isinstance(graph, Graph):
+        raise ArgumentError(f"apply needs a Plan and a Graph, not {type(plan).__name__} and {type(graph).__name__}")
     if not len(plan):
         raise EditError("the plan has no edits, so there is nothing to apply")
     inner = unwrapped(model)
-    _require_same(graph, inner)
+    require_same(graph, inner)
     drafts = plan.drafts(graph)
     layers = [edit for edit in plan.edits if isinstance(edit, (InsertLayer, RemoveLayer))]
-    expected = _expected(graph, inner, drafts, plan) if check else None
+    wanted = expected(graph, inner, drafts, plan) if check else None
     before = graph.cost()
     with Transaction(model, _several(optimizer), _several(ema), slots=slots) as transaction:
         fold(transaction, graph, drafts)
         step = make(transaction, graph, drafts, layers)
-        gap = _check(graph, inner, plan, expected) if check else None
-    finish(transaction, graph, drafts, step)
+        gap = check_outputs(graph, inner, plan, wanted) if check else None
+        new = traced_anew(graph, inner, step)
+    finish(transaction, graph, drafts, step, new)
     return Outcome(before, graph.cost(), gap)
 
 
@@ -109,16 +107,31 @@ def make(transaction: Transaction, graph: Graph, drafts: Mapping[str, Draft], la
     _change_axes(transaction, graph, change, drafts)
     for edit in layers:
         if isinstance(edit, InsertLayer):
-            transaction.insert_module(edit.after, edit.module)
+            transaction.insert_module(edit.after, copy.deepcopy(edit.module))  # the plan stays what it is
         else:
             transaction.replace_module(edit.name, nn.Identity())
     return Step(_record(graph, drafts, change, layers))
 
 
-def finish(transaction: Transaction, graph: Graph, drafts: Mapping[str, Draft], step: Step) -> None:
+def traced_anew(graph: Graph, model: nn.Module, step: Step) -> Graph | None:
+    """The graph of a model whose layers came or went; None where only axes changed.
+
+    Raises:
+        GraphError: the model cannot be traced any more.
+    """
+    if not step.record["layers"]:
+        return None
+    new = copy.copy(graph)
+    new.program = graph.program._replace(inputs=fitting(graph.inputs, model))
+    with same_buffers(model):
+        retrace(new, model)
+    return new
+
+
+def finish(transaction: Transaction, graph: Graph, drafts: Mapping[str, Draft], step: Step, new: Graph | None) -> None:
     """After a transaction: let the graph follow, and the model remember how to take the step back."""
     sizes = {name: len(each.change.units) for name, each in drafts.items()}
-    step.restore_graph = _follow(graph, transaction.model, sizes, bool(step.record["layers"]))
+    step.restore_graph = _follow(graph, sizes, new)
     step.applied = transaction.applied
     remember(transaction.model, step)
 
@@ -126,82 +139,26 @@ def finish(transaction: Transaction, graph: Graph, drafts: Mapping[str, Draft], 
 def _change_axes(transaction: Transaction, graph: Graph, change: Rearrangement, drafts: Mapping[str, Draft]) -> None:
     model = transaction.model
     sizes = {each.axis.term.find(): len(each.change.units) for each in drafts.values()}
+    holders: dict[str, list[Draft]] = {}
+    for each in drafts.values():
+        for name in dict.fromkeys(place.tensor for place in each.axis.places):
+            holders.setdefault(name, []).append(each)
     for name, gather in change.gathers.items():
         path, _, attribute = name.rpartition(".")
         owner = model.get_submodule(path)
-        value = new_value(graph, name, getattr(owner, attribute), owner, gather, list(drafts.values()))
-        gradient = Gather(gather.index, _gradient_scales(graph, name, drafts, sizes))
+        value = new_value(graph, name, getattr(owner, attribute), owner, gather, holders[name])
+        gradient = Gather(gather.index, gradient_scales(graph, name, holders[name], sizes))
         transaction.replace(name, gather, value, gradient=gradient)
     for module, attribute, stated in change.attributes:
         transaction.set_attribute(module, attribute, stated)
 
 
-def _gradient_scales(
-    graph: Graph, name: str, drafts: Mapping[str, Draft], sizes: Mapping[Any, int]
-) -> dict[int, Tensor]:
-    """A unit whose outgoing weights are scaled passes as much less gradient to its incoming weights."""
-    scales: dict[int, Tensor] = {}
-    for each in drafts.values():
-        for dim in {place.dim for place in each.axis.places if place.tensor == name and not place.silences}:
-            assert each.change.weights is not None
-            if bool((each.change.weights == 1).all()):
-                continue
-            scale = factors(graph.tensors[name][dim], {each.axis.term.find(): each.change.weights}, sizes)
-            scales[dim] = scales[dim] * scale if dim in scales else scale
-    return scales
+def require_same(graph: Graph, model: nn.Module) -> None:
+    """The graph must be of this model as it is now.
 
-
-def _expected(graph: Graph, model: nn.Module, drafts: Mapping[str, Draft], plan: Plan) -> list[Tensor] | None:
-    """The outputs that the edited model must have; None where the plan changes the function."""
-    copied = {edit.axis for edit in plan.edits if isinstance(edit, Split)}
-    exact = all(
-        each.preserving and each.axis.exact and (name not in copied or each.axis.uncopyable is None)
-        for name, each in drafts.items()
-    )
-    if not exact or any(isinstance(edit, RemoveLayer) or not getattr(edit, "exact", True) for edit in plan.edits):
-        return None
-    silenced = {name: Change(torch.arange(each.axis.size), each.silenced()) for name, each in drafts.items()}
-    with rearranged(model, graph, graph.rearrangement(silenced)):
-        return _outputs(graph, model)
-
-
-def _check(graph: Graph, model: nn.Module, plan: Plan, expected: list[Tensor] | None) -> float | None:
-    try:
-        answers = _outputs(graph, model)
-    except Exception as error:
-        raise EditError(f"the model does not run after '{_first(plan)}': {_where(error)}") from error
-    if expected is None:
-        return None
-    gap = difference(expected, answers)
-    kinds = [tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()]
-    bound = max((BOUNDS.get(kind, 1e-3) for kind in kinds), default=1e-3)
-    if not gap <= bound:
-        raise EditError(
-            f"the outputs after '{_first(plan)}' differ by {gap:.1e} of the largest, more than rounding ({bound:g}); "
-            "nothing was changed"
-        )
-    return gap
-
-
-def _outputs(graph: Graph, model: nn.Module) -> list[Tensor]:
-    with tracing_mode(model), torch.random.fork_rng():
-        return outputs_of(model, graph.inputs)
-
-
-def _first(plan: Plan) -> str:
-    return str(plan.edits[0]) + (f" and {len(plan) - 1} more edits" if len(plan) > 1 else "")
-
-
-def _where(error: Exception) -> str:
-    """The error in one line, with the last line of the user's code that led to it."""
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
-    place = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno} `{frames[-1].line}`)" if frames else ""
-    return f"{type(error).__name__}: {said}{place}"
-
-
-def _require_same(graph: Graph, model: nn.Module) -> None:
-    """The graph must be of this model as it is now."""
+    Raises:
+        EditError: a tensor is missing or has another shape.
+    """
     tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
     for name, dims in graph.tensors.items():
         there = tensors.get(name)
@@ -244,14 +201,15 @@ def _layer(edit: LayerEdit) -> dict[str, Any]:
         return {"edit": edit.kind, "refused": str(error)}
 
 
-def _follow(graph: Graph, model: nn.Module, sizes: Mapping[str, int], layers: bool) -> Callable[[], None]:
+def _follow(graph: Graph, sizes: Mapping[str, int], new: Graph | None) -> Callable[[], None]:
     """Bring the graph up to date; returns what brings it back when the edit is undone."""
     before = {name: graph[name].size for name in sizes}
-    if not layers:
+    if new is None:
         graph.resize(sizes)
         return lambda: graph.resize(before)
     old = dict(graph.__dict__)
-    retrace(graph, model)
+    graph.__dict__.clear()
+    graph.__dict__.update(new.__dict__)
 
     def restore() -> None:
         graph.__dict__.clear()
@@ -263,4 +221,5 @@ def _follow(graph: Graph, model: nn.Module, sizes: Mapping[str, int], layers: bo
 def _several(given: Any) -> tuple[Any, ...]:
     if given is None:
         return ()
-    return tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    alone = isinstance(given, (Optimizer, nn.Module, Mapping)) or not isinstance(given, Iterable)
+    return (given,) if alone else tuple(given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,11 +21,13 @@ class Written(NamedTuple):
     """Values for the slices of some new units in one tensor.
 
     Attributes:
+        dim: the tensor's dimension along which the units lie.
         units: int64 [k], new units.
         values: [k, entries of a unit's slice].
         added: whether they are added to what is there.
     """
 
+    dim: int
     units: Tensor
     values: Tensor
     added: bool
@@ -120,22 +123,22 @@ def _add_offsets(result: Draft, split: Split, copies: Tensor) -> None:
         if len(values) != len(copies):
             raise ShapeError(f"offsets of the split of {split.axis!r} must have {len(copies)} rows, not {len(values)}")
         if bool(values.any()):
-            result.written.setdefault(tensor, []).append(Written(copies, values, added=True))
+            place = _given_at(result.axis, tensor, "offsets")
+            result.written.setdefault(tensor, []).append(Written(place.dim, copies, values, added=True))
             result.preserving = False
 
 
 def _by_tensor(axis: Axis, split: Split) -> Slices:
     offsets = split.offsets
+    assert offsets is not None
     if isinstance(offsets, Mapping):
-        _check_names(axis, offsets, "offsets")
         return offsets
-    assert isinstance(offsets, Tensor)
     weights = list(dict.fromkeys(place.tensor for place in axis.producers))
     if len(weights) != 1:
         raise ArgumentError(f"{axis.name!r} is made by {', '.join(weights)}: offsets must be given by tensor name")
     (weight,) = weights
     bias = [place for place in axis.followers if place.tensor == f"{layer_of(weight)}.bias"]
-    if offsets.dim() != 2 or offsets.shape[1] < 1 + len(bias):
+    if offsets.shape[1] < 1 + len(bias):
         raise ShapeError(f"offsets of the split of {split.axis!r} must be [copies, inputs], not {list(offsets.shape)}")
     if not bias:
         return {weight: offsets}
@@ -146,39 +149,41 @@ def _add_initial(result: Draft, widen: Widen, fresh: Tensor) -> None:
     result.fresh.append((widen, fresh))
     if isinstance(widen.init, str):
         return
-    _check_names(result.axis, widen.init, "init")
-    silent = {place.tensor for place in result.axis.places if place.silences}
     for tensor, values in widen.init.items():
+        place = _given_at(result.axis, tensor, "init")
         if len(values) != widen.n:
             raise ShapeError(f"init of {tensor} must have {widen.n} rows, not {len(values)}")
-        result.written.setdefault(tensor, []).append(Written(fresh, values, added=False))
-        if tensor in silent and bool(values.any()):
+        result.written.setdefault(tensor, []).append(Written(place.dim, fresh, values, added=False))
+        if place.silences and bool(values.any()):
             result.preserving = False
 
 
-def _check_names(axis: Axis, slices: Iterable[str], what: str) -> None:
-    there = {place.tensor for place in axis.places}
-    for name in slices:
-        if name not in there:
-            raise ArgumentError(f"{what} name {name!r}, which has no slices of {axis.name!r}")
+def _given_at(axis: Axis, tensor: str, what: str) -> Place:
+    """Where values of a tensor go: what makes the units, where the tensor both makes and uses them."""
+    places = sorted(
+        (place for place in axis.places if place.tensor == tensor), key=lambda place: place.role is not Role.PRODUCER
+    )
+    if not places:
+        raise ArgumentError(f"{what} name {tensor!r}, which has no slices of {axis.name!r}")
+    return places[0]
 
 
-def drawn(place: Place, tensor: Tensor, owner: object, widen: Widen, count: int, size: int) -> Tensor:
-    """Initial slices [count, size] of new units at a place for which the edit gives none."""
-    kind = place.tensor.rpartition(".")[2]
-    if place.silences:
-        return torch.zeros(count, size)
+def drawn(place: Place, tensor: Tensor, owner: object, widen: Widen, units: Tensor, size: int) -> Tensor:
+    """Initial slices [units, size] of new units at a place for which the edit gives none."""
+    kind, shape = place.tensor.rpartition(".")[2], (len(units), size)
+    if frozenset() in place.silences or not tensor.is_floating_point():
+        return torch.zeros(shape)
     if kind == "running_var" or (kind == "weight" and _is_norm(owner)):
-        return torch.ones(count, size)
+        return torch.ones(shape)
     if kind in {"bias", "running_mean"} or (isinstance(widen.init, str) and widen.init == "zero"):
-        return torch.zeros(count, size)
-    if not tensor.is_floating_point():
-        return torch.zeros(count, size)
+        return torch.zeros(shape)
     if place.role is Role.FOLLOWER and tensor.dim() == 1:
-        return torch.full((count, size), float(tensor.detach().double().mean()))
-    generator = torch.Generator().manual_seed(widen.seed)
+        return torch.full(shape, float(tensor.detach().double().mean()))
+    # Every tensor, and every widening of it, has random numbers of its own.
+    seed = zlib.crc32(f"{widen.seed} {place.tensor} {place.dim} {int(units[0])}".encode())
+    generator = torch.Generator().manual_seed(seed)
     spread = float(tensor.detach().double().pow(2).mean().sqrt())
-    return torch.randn(count, size, generator=generator, dtype=torch.float64) * spread
+    return torch.randn(shape, generator=generator, dtype=torch.float64) * spread
 
 
 def _is_norm(owner: object) -> bool:

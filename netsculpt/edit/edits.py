@@ -6,6 +6,7 @@ have then, tensors with the sizes that they have then.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from netsculpt.edit.layers import from_spec, to_spec
-from netsculpt.errors import ArgumentError
+from netsculpt.errors import ArgumentError, ShapeError
 
 # Values for slices of tensors: by tensor name, [units, entries of a unit's slice], its dimension first, then row-major.
 Slices: TypeAlias = Mapping[str, Tensor]
@@ -39,6 +40,7 @@ class Prune:
     kind: ClassVar[str] = "prune"
 
     def __post_init__(self) -> None:
+        _check_name(self.axis, "axis")
         keep = _units(self.keep, f"keep of {self.axis!r}")
         if not len(keep):
             raise ArgumentError(f"keep of {self.axis!r} must name a unit: an axis cannot lose all of them")
@@ -72,6 +74,9 @@ class Split:
     kind: ClassVar[str] = "split"
 
     def __post_init__(self) -> None:
+        _check_name(self.axis, "axis")
+        object.__setattr__(self, "index", _whole(self.index, f"index of the split of {self.axis!r}"))
+        object.__setattr__(self, "offsets", _values(self.offsets, f"offsets of the split of {self.axis!r}"))
         weights = _factors(self.weights, None, f"weights of the split of {self.axis!r}")
         if len(weights) < 1 or abs(float(weights.sum()) - 1) > 1e-6:
             raise ArgumentError(f"weights of the split of {self.axis!r} must sum to 1, not {float(weights.sum()):g}")
@@ -100,12 +105,16 @@ class Widen:
     kind: ClassVar[str] = "widen"
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
-            raise ArgumentError(f"n of the widening of {self.axis!r} must be a whole number above 0, not {self.n!r}")
-        if isinstance(self.init, str) and self.init not in {"random", "zero"}:
-            raise ArgumentError(
-                f"init of the widening of {self.axis!r} must be 'random', 'zero' or slices, not {self.init!r}"
-            )
+        _check_name(self.axis, "axis")
+        what = f"of the widening of {self.axis!r}"
+        object.__setattr__(self, "n", _whole(self.n, f"n {what}"))
+        object.__setattr__(self, "seed", _whole(self.seed, f"seed {what}"))
+        if self.n < 1:
+            raise ArgumentError(f"n {what} must be above 0, not {self.n}")
+        if isinstance(self.init, Mapping):
+            object.__setattr__(self, "init", _values(self.init, f"init {what}"))
+        elif self.init not in ("random", "zero"):
+            raise ArgumentError(f"init {what} must be 'random', 'zero' or slices by tensor name, not {self.init!r}")
 
     def __str__(self) -> str:
         return f"widen {self.axis}: {self.n} more"
@@ -126,6 +135,11 @@ class InsertLayer:
     exact: bool = True
     kind: ClassVar[str] = "insert"
 
+    def __post_init__(self) -> None:
+        _check_name(self.after, "after")
+        if not isinstance(self.module, nn.Module):
+            raise ArgumentError(f"module after {self.after!r} must be a torch.nn.Module, not {self.module!r}")
+
     def __str__(self) -> str:
         return f"insert {type(self.module).__name__} after {self.after}"
 
@@ -140,6 +154,9 @@ class RemoveLayer:
 
     name: str
     kind: ClassVar[str] = "remove"
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "name")
 
     def __str__(self) -> str:
         return f"remove {self.name}"
@@ -174,19 +191,53 @@ def from_data(data: Mapping[str, Any]) -> Edit:
         raise ArgumentError(f"a {kind.kind} edit cannot be made of {sorted(data)}: {error}") from None
 
 
+def _check_name(given: object, what: str) -> None:
+    if not isinstance(given, str):
+        raise ArgumentError(f"{what} of an edit must be a name, not {given!r}")
+
+
+def _whole(given: Any, what: str) -> int:
+    try:
+        if isinstance(given, bool):
+            raise TypeError
+        return operator.index(given)
+    except TypeError:
+        raise ArgumentError(f"{what} must be a whole number, not {given!r}") from None
+
+
 def _units(given: Tensor | Iterable[int], what: str) -> Tensor:
-    units = given if isinstance(given, Tensor) else torch.tensor(list(given), dtype=torch.int64)
-    if units.dtype not in {torch.int64, torch.int32} or units.dim() != 1:
-        raise ArgumentError(f"{what} must be whole numbers [units], not {units.dtype} {list(units.shape)}")
-    return units.detach().cpu().to(torch.int64)
+    if not isinstance(given, Iterable):
+        raise ArgumentError(f"{what} must be whole numbers [units], not {given!r}")
+    if not isinstance(given, Tensor):
+        given = torch.tensor([_whole(unit, f"a unit in {what}") for unit in given], dtype=torch.int64)
+    if given.dtype not in {torch.int64, torch.int32} or given.dim() != 1:
+        raise ArgumentError(f"{what} must be whole numbers [units], not {given.dtype} {list(given.shape)}")
+    return given.detach().to("cpu", torch.int64, copy=True)
 
 
 def _factors(given: Tensor | Iterable[float], count: int | None, what: str) -> Tensor:
-    factors = given if isinstance(given, Tensor) else torch.tensor(list(given), dtype=torch.float64)
-    factors = factors.detach().cpu().to(torch.float64)
+    try:
+        factors = given if isinstance(given, Tensor) else torch.tensor(list(given), dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{what} must be {count or 'some'} finite numbers, not {given!r}") from None
+    factors = factors.detach().to("cpu", torch.float64, copy=True)
     if factors.dim() != 1 or (count is not None and len(factors) != count) or not factors.isfinite().all():
         raise ArgumentError(f"{what} must be {count or 'some'} finite numbers, not {factors.tolist()}")
     return factors
+
+
+def _values(given: Any, what: str) -> Any:
+    """Rows by unit, alone or by tensor name, as copies that nobody else writes to."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {name: _values(rows, f"{what} for {name}") for name, rows in given.items()}
+    if not isinstance(given, Tensor) or given.dim() != 2:
+        found = list(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        raise ShapeError(f"{what} must be a tensor [units, entries], not {found}")
+    if not given.isfinite().all():
+        raise ArgumentError(f"{what} must be finite numbers")
+    return given.detach().clone()
 
 
 def _plain(value: Any, state: bool) -> Any:

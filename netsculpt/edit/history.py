@@ -69,7 +69,7 @@ def undo(model: nn.Module, to: int | None = None) -> Undone:
         values of what remains were kept; see ``Applied.undo``.
 
     Raises:
-        EditError: there is nothing to take back, or a step was loaded or copied and so has no way back.
+        EditError: there is nothing to take back, or the way back was not copied, saved or kept.
         ArgumentError: ``to`` is no mark.
     """
     kept = history(model)
@@ -78,15 +78,18 @@ def undo(model: nn.Module, to: int | None = None) -> Undone:
         raise EditError("there is nothing to undo: the model was not edited")
     if not 0 <= mark <= len(kept):
         raise ArgumentError(f"to must be a mark from 0 to {len(kept)}, not {to}")
+    if any(step.applied is None for step in kept.steps[mark:]):
+        raise EditError("this cannot be undone: the model was loaded or copied since, or its way back was forgotten")
     outcomes: list[Undone] = []
     while len(kept) > mark:
         step = kept.steps[-1]
-        if step.applied is None:
-            raise EditError("this step cannot be undone: the model was copied or loaded after it")
+        assert step.applied is not None
         outcomes.append(step.applied.undo())
         kept.steps.pop()
         if step.restore_graph is not None:
             step.restore_graph()
+    if not len(kept):
+        delattr(unwrapped(model), ATTRIBUTE)
     return "merged" if "merged" in outcomes else "exact"
 
 

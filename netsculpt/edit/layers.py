@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,19 +25,19 @@ def to_spec(module: nn.Module, state: bool = True) -> dict[str, Any]:
     if getattr(nn, kind, None) is not type(module):
         raise EditError(f"{kind} is not a layer of torch.nn (or a Sequential of such), so it cannot be saved as data")
     if isinstance(module, nn.Sequential):
-        return {"class": kind, "layers": [to_spec(child, state) for child in module]}
-    spec = {"class": kind, "arguments": _arguments(module), "state": _state(module) if state else {}}
+        return {"class": kind, "layers": {name: to_spec(child, state) for name, child in module.named_children()}}
+    spec = {"class": kind, "arguments": _arguments(module), "state": {}}
     try:
         again = from_spec(spec)
     except Exception as error:
         raise EditError(f"{kind} does not show in its attributes how it was made: {error}") from error
-    if repr(again) != repr(module):
+    if (repr(again), _shapes(again)) != (repr(module), _shapes(module)):
         raise EditError(f"{kind} does not show in its attributes how it was made: {again} is not {module}")
-    return spec
+    return {**spec, "state": _state(module) if state else {}}
 
 
 def from_spec(spec: Mapping[str, Any]) -> nn.Module:
-    """The layer that ``to_spec`` described.
+    """The layer that ``to_spec`` described; torch's random numbers go on as if nothing had been made.
 
     Raises:
         ArgumentError: it is no such description.
@@ -45,9 +46,10 @@ def from_spec(spec: Mapping[str, Any]) -> nn.Module:
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise ArgumentError(f"a layer must be of a class in torch.nn, not {spec.get('class')!r}")
     if "layers" in spec:
-        return nn.Sequential(*(from_spec(child) for child in spec["layers"]))
+        return nn.Sequential(OrderedDict((name, from_spec(child)) for name, child in spec["layers"].items()))
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in spec["arguments"].items()}
-    module = kind(**arguments)
+    with torch.random.fork_rng(devices=[]):  # the initial weights are another's, or nobody's
+        module = kind(**arguments)
     state = {
         name: torch.tensor(each["tensor"], dtype=getattr(torch, each["dtype"])) for name, each in spec["state"].items()
     }
@@ -72,6 +74,10 @@ def _arguments(module: nn.Module) -> dict[str, Any]:
         if plain and value != parameter.default:
             found[name] = list(value) if isinstance(value, (tuple, list)) else value
     return found
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}
 
 
 def _state(module: nn.Module) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +38,13 @@ class Plan:
 
     def __post_init__(self) -> None:
         kinds = (Prune, Split, Widen, InsertLayer, RemoveLayer)
-        object.__setattr__(self, "edits", tuple(self.edits))
-        for edit in self.edits:
+        edits = tuple(self.edits) if isinstance(self.edits, Iterable) else (self.edits,)
+        for edit in edits:
             if not isinstance(edit, kinds):
                 raise ArgumentError(f"a plan is made of Prune, Split, Widen, InsertLayer, RemoveLayer, not {edit!r}")
+        object.__setattr__(self, "edits", edits)
+        if self.predicted is not None and not math.isfinite(self.predicted):
+            raise ArgumentError(f"predicted must be a finite change of the loss or None, not {self.predicted!r}")
 
     @classmethod
     def of(cls, graph: Graph, edits: Iterable[Edit], predicted: float | None = None) -> Plan:
@@ -54,9 +58,7 @@ class Plan:
         drafts = plan.drafts(graph)
         graph.rearrangement({name: each.change for name, each in drafts.items()})  # refuses what cannot be
         sizes = {name: len(each.change.units) for name, each in drafts.items()}
-        notes = [note for each in drafts.values() for note in _notes(plan, each)]
-        notes += [f"{edit} is not the identity" for edit in plan.edits if isinstance(edit, RemoveLayer)]
-        return cls(plan.edits, graph.cost(), graph.cost(sizes), tuple(notes), predicted)
+        return cls(plan.edits, graph.cost(), graph.cost(sizes), plan.changes(drafts), predicted)
 
     def drafts(self, graph: Graph) -> dict[str, Draft]:
         """What becomes of every axis: name -> draft."""
@@ -65,6 +67,15 @@ class Plan:
             if isinstance(edit, (Prune, Split, Widen)):
                 by_axis.setdefault(edit.axis, []).append(edit)
         return {name: draft(graph[name], edits) for name, edits in by_axis.items()}
+
+    def changes(self, drafts: Mapping[str, Draft]) -> tuple[str, ...]:
+        """What of it does not preserve the function, but for silenced and scaled units, in sentences."""
+        copied = {edit.axis for edit in self.edits if isinstance(edit, Split)}
+        notes = [note for name, each in drafts.items() for note in _notes(each, name in copied)]
+        for edit in self.edits:
+            if isinstance(edit, RemoveLayer) or (isinstance(edit, InsertLayer) and not edit.exact):
+                notes.append(f"{edit} is not the identity")
+        return tuple(notes)
 
     def __len__(self) -> int:
         return len(self.edits)
@@ -105,20 +116,23 @@ class Plan:
             raise ArgumentError(f"a plan must be JSON: {error}") from None
         if not isinstance(data, Mapping) or data.get("netsculpt_plan") != FORMAT:
             raise ArgumentError(f"a plan must say netsculpt_plan: {FORMAT}")
-        edits = tuple(from_data(each) for each in data["edits"])
-        before, after = (Cost(**data[name]) if data.get(name) else None for name in ("before", "after"))
-        return cls(edits, before, after, tuple(data.get("inexact", ())), data.get("predicted"))
+        try:
+            edits = tuple(from_data(each) for each in data["edits"])
+            before, after = (Cost(**data[name]) if data.get(name) else None for name in ("before", "after"))
+            return cls(edits, before, after, tuple(data.get("inexact", ())), data.get("predicted"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArgumentError(f"a plan must be as Plan.to_json wrote it: {type(error).__name__}: {error}") from None
 
 
 def _change(old: int, new: int) -> str:
     return f"{100 * (new - old) / old:+.1f} %" if old else "-"
 
 
-def _notes(plan: Plan, each: Draft) -> list[str]:
+def _notes(each: Draft, copied: bool) -> Iterator[str]:
     axis = each.axis
     if axis.inexact is not None:
-        return [f"{axis.name}: {axis.inexact}"]
-    copies = any(isinstance(edit, Split) and edit.axis == axis.name for edit in plan.edits)
-    if copies and axis.uncopyable is not None:
-        return [f"{axis.name}, copied: {axis.uncopyable}"]
-    return []
+        yield f"{axis.name}: {axis.inexact}"
+    elif copied and axis.uncopyable is not None:
+        yield f"{axis.name}, copied: {axis.uncopyable}"
+    if not each.preserving:
+        yield f"{axis.name}: the plan gives values to weights of copied or new units"

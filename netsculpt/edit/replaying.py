@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from netsculpt.edit.applying import finish, make
+from netsculpt.edit.applying import finish, make, require_same, traced_anew
 from netsculpt.edit.drafts import Draft
 from netsculpt.edit.edits import InsertLayer, RemoveLayer, Widen, from_data
-from netsculpt.edit.history import History
+from netsculpt.edit.history import History, history, undo
 from netsculpt.edit.transaction import Transaction
 from netsculpt.errors import EditError
 from netsculpt.graph import Change, Graph
@@ -29,15 +29,28 @@ def replay(steps: History | Sequence[Mapping[str, Any]], model: nn.Module, graph
         graph: its graph, which follows.
 
     Raises:
-        EditError: the model is not like the first one was, or a layer was inserted that is no data.
+        EditError: the model is not like the first one was, or a layer was inserted that is no data; steps that were
+            made before are then taken back.
         GraphError: an axis is not there or frozen.
     """
-    for record in steps.records if isinstance(steps, History) else steps:
-        drafts = {name: _draft(graph, name, each) for name, each in record["axes"].items()}
-        layers = [_layer(data) for data in record["layers"]]
-        with Transaction(model) as transaction:
-            step = make(transaction, graph, drafts, layers)
-        finish(transaction, graph, drafts, step)
+    mark = len(history(model))
+    try:
+        for record in steps.records if isinstance(steps, History) else steps:
+            _repeat(record, model, graph)
+    except BaseException:
+        if len(history(model)) > mark:
+            undo(model, to=mark)
+        raise
+
+
+def _repeat(record: Mapping[str, Any], model: nn.Module, graph: Graph) -> None:
+    require_same(graph, model)
+    drafts = {name: _draft(graph, name, each) for name, each in record["axes"].items()}
+    layers = [_layer(data) for data in record["layers"]]
+    with Transaction(model) as transaction:
+        step = make(transaction, graph, drafts, layers)
+        new = traced_anew(graph, transaction.model, step)
+    finish(transaction, graph, drafts, step, new)
 
 
 def _draft(graph: Graph, name: str, data: Mapping[str, Any]) -> Draft:

@@ -32,7 +32,8 @@ def save(model: nn.Module, path: str | Path) -> None:
         path: of the file, which is replaced as a whole or not at all.
 
     Raises:
-        EditError: the state dict holds something that is no tensor, or the history a layer that is not of torch.nn.
+        EditError: the state dict holds something that is no ordinary tensor, the history a layer that is not of
+            torch.nn, or the file cannot be written.
     """
     inner = unwrapped(model)
     records = history(inner).records
@@ -46,6 +47,8 @@ def save(model: nn.Module, path: str | Path) -> None:
     try:
         _safetensors().torch.save_file(tensors, str(partial), metadata={"netsculpt": json.dumps(metadata)})
         partial.replace(path)
+    except (_safetensors().SafetensorError, OSError, KeyError) as error:
+        raise EditError(f"{path} cannot be written: {type(error).__name__}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -122,21 +125,30 @@ def _resized_outside(model: nn.Module, records: Sequence[Mapping[str, Any]]) -> 
 
 
 def _distinct(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Contiguous tensors by name, and for those that are the same tensor as another one, its name."""
+    """Contiguous tensors by name, and for those that are the same tensor as another one, its name.
+
+    What lies in memory with another tensor is copied, and nothing else: the format knows no views.
+    """
     tensors: dict[str, Tensor] = {}
     same: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
+    memory: set[int] = set()
     for name, value in state.items():
         if not isinstance(value, Tensor):
             raise EditError(
                 f"the model cannot be saved: {name} in its state dict is a {type(value).__name__}, no tensor"
             )
+        if value.layout != torch.strided or value.is_meta:
+            kind = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
+            raise EditError(f"the model cannot be saved: {name} in its state dict is a {kind} tensor")
         key = (value.untyped_storage().data_ptr(), value.storage_offset(), value.shape, value.stride(), value.dtype)
         if value.numel() and key in seen:
             same[name] = seen[key]
             continue
         seen[key] = name
-        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
+        tensor = value.detach().contiguous()
+        tensors[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in memory else tensor
+        memory.add(tensor.untyped_storage().data_ptr())
     return tensors, same
 
 
@@ -162,6 +174,8 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> 
             shown = ", ".join(sorted(names)[:3])
             raise EditError(f"{path} does not fit {type(model).__name__}: it {what} {shown}")
     for name, tensor in tensors.items():
+        if there[name].is_meta:
+            raise EditError(f"build_fn must make {name} on a device that holds values, not on meta")
         if tensor.shape != there[name].shape:
             sizes = f"{list(tensor.shape)}, not {list(there[name].shape)}"
             raise EditError(f"{path} does not fit {type(model).__name__}: {name} is {sizes}")

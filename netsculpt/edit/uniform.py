@@ -18,6 +18,8 @@ from netsculpt.graph.positions import labels
 # One number per unit, the higher the more it is worth; a function of the axis, or given by axis name.
 Importance: TypeAlias = Callable[[Axis], Tensor] | Mapping[str, Tensor]
 
+ROUNDING = 1e-9  # 100 units times 0.29 are 28.999999999999996
+
 
 def uniform_pruning(
     graph: Graph,
@@ -50,7 +52,7 @@ def uniform_pruning(
     """
     if (pruning_ratio is None) == (budget is None):
         raise ArgumentError("uniform_pruning needs either a pruning_ratio or a budget")
-    if round_to < 1:
+    if isinstance(round_to, bool) or not isinstance(round_to, int) or round_to < 1:
         raise ArgumentError(f"round_to must be a whole number above 0, not {round_to!r}")
     chosen = graph.sculptable if axes is None else tuple(graph[name] for name in axes)
     ratio = _ratio_within(graph, budget, chosen, round_to) if budget is not None else pruning_ratio
@@ -70,7 +72,7 @@ def uniform_pruning(
 
 def _sizes(axes: Iterable[Axis], ratio: float, round_to: int) -> dict[str, int]:
     """Units that stay of every axis."""
-    wanted = {axis.name: (axis.size, max(1, axis.size - int(axis.size * ratio))) for axis in axes}
+    wanted = {axis.name: (axis.size, max(1, axis.size - int(axis.size * ratio + ROUNDING))) for axis in axes}
     return {name: min(size, -(-kept // round_to) * round_to) for name, (size, kept) in wanted.items()}
 
 
@@ -92,7 +94,7 @@ def _ratio_within(graph: Graph, budget: Budget, axes: tuple[Axis, ...], round_to
 
 def magnitude(model: nn.Module, graph: Graph) -> Callable[[Axis], Tensor]:
     """An importance: the Euclidean norm of all weights that make a unit. The model must be the graph's, as it is."""
-    tensors = dict(model.named_parameters())
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
     def norm(axis: Axis) -> Tensor:
         total = torch.zeros(axis.size, dtype=torch.float64)
@@ -106,16 +108,18 @@ def magnitude(model: nn.Module, graph: Graph) -> Callable[[Axis], Tensor]:
 
 
 def _worth(axis: Axis, importance: Importance) -> Tensor:
-    worth = importance[axis.name] if isinstance(importance, Mapping) else importance(axis)
-    if worth.shape != (axis.size,) or not worth.isfinite().all():
-        raise ArgumentError(
-            f"the importance of {axis.name!r} must be {axis.size} finite numbers, not {list(worth.shape)}"
-        )
+    what = f"the importance of {axis.name!r} must be {axis.size} finite numbers"
+    worth = importance.get(axis.name) if isinstance(importance, Mapping) else importance(axis)
+    if not isinstance(worth, Tensor) or worth.shape != (axis.size,):
+        found = list(worth.shape) if isinstance(worth, Tensor) else worth
+        raise ArgumentError(f"{what} in a tensor, not {found!r}")
+    if not worth.isfinite().all():
+        raise ArgumentError(f"{what}, but {int((~worth.isfinite()).sum())} of them are not")
     return worth.detach().cpu()
 
 
 def _why(graph: Graph) -> str:
     if graph.sculptable:
-        return "its axes are too small"
+        return "rounded to whole units, everything stays"
     reasons = list(dict.fromkeys(axis.frozen for axis in graph.axes if axis.frozen))
     return f"no axis of the model can change ({'; '.join(map(str, reasons[:3])) or 'it has no weights'})"

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from netsculpt.edit.drafts import Draft, drawn
+from netsculpt.edit.drafts import Draft, Written, drawn
 from netsculpt.edit.edits import Widen
+from netsculpt.edit.limits import within
 from netsculpt.errors import EditError, ShapeError
 from netsculpt.graph import Gather, Graph
 from netsculpt.graph.positions import contains, labels
@@ -45,17 +46,23 @@ def new_value(
         along = Gather({dim: gather.index[dim]}, {dim: gather.scale[dim]} if dim in gather.scale else {})
         value = along.gather(value)
         for write in writes[dim]:
-            value = _written(value, dim, write, done.gather(write.values.movedim(0, dim)), along)
+            _write(value, dim, write, done, along)
         done = Gather({**done.index, **along.index}, {**done.scale, **along.scale})
     return value
 
 
-def _written(value: Tensor, dim: int, write: _Write, values: Tensor, along: Gather) -> Tensor:
-    if write.added and dim in along.scale:  # what is added to a weight is shared like the weight
+@torch.no_grad()
+def _write(value: Tensor, dim: int, write: _Write, done: Gather, along: Gather) -> None:
+    """In place: a copy of the tensor for every write would take the square of their number."""
+    at = write.at.to(value.device)
+    values = done.gather(write.values.to(value.device).movedim(0, dim))
+    if not write.added:
+        value.index_copy_(dim, at, values.to(value.dtype))
+        return
+    if dim in along.scale:  # what is added to a weight is shared like the weight
         shape = [-1 if d == dim else 1 for d in range(value.dim())]
-        values = values * along.scale[dim][write.at].reshape(shape)
-    at, values = write.at.to(value.device), values.to(value)
-    return value.index_add(dim, at, values) if write.added else value.index_copy(dim, at, values)
+        values = values * along.scale[dim][write.at].to(value.device).reshape(shape)
+    value.index_add_(dim, at, values.to(value.dtype))
 
 
 def _writes(
@@ -67,33 +74,38 @@ def _writes(
     rest = [size for d, size in enumerate(tensor.shape) if d != dim]
     found = []
     for each in here:
-        given, fresh = each.written.get(name, []), _without_values(each, name)
-        if not given and not fresh:
+        given = [written for written in each.written.get(name, []) if written.dim == dim]
+        if not given and not each.fresh:
             continue
         entries = _entries(term, each, sizes)
         count = entries.shape[1] * math.prod(rest)
-        for units, values, added in given:
-            if len(here) > 1 and entries.shape[1] != _repetitions(each, name, dim):
+        for _, units, values, added in given:
+            if any(_divides(term, other, each) for other in here if other is not each):
                 raise EditError(f"slices of {name} get values while another axis divides them: make it two plans")
-            if values.dim() != 2 or values.shape[1] != count:
+            if values.shape[1] != count:
                 raise ShapeError(f"a unit's slice of {name} has {count} entries, not {list(values.shape[1:])}")
             found.append(_Write(entries[units].flatten(), values.reshape(-1, *rest), added))
         place = next(place for place in each.axis.places if (place.tensor, place.dim) == (name, dim))
-        for widen, units in fresh:
-            values = drawn(place, tensor, owner, widen, len(units), count)
-            found.append(_Write(entries[units].flatten(), values.reshape(-1, *rest), added=False))
+        weighed = within(term, place.silences, sizes)
+        for widen, units in _without_values(each, given):
+            at = entries[units].flatten()
+            values = drawn(place, tensor, owner, widen, units, count).reshape(-1, *rest)
+            values[weighed[at] == 1] = 0
+            found.append(_Write(at, values, added=False))
     return found
 
 
-def _without_values(each: Draft, name: str) -> list[tuple[Widen, Tensor]]:
-    """The new units whose slices of a tensor no edit gives."""
-    written = [units for units, _, added in each.written.get(name, []) if not added]
-    return [(widen, fresh) for widen, fresh in each.fresh if not any(torch.equal(fresh, units) for units in written)]
+def _without_values(each: Draft, given: Sequence[Written]) -> list[tuple[Widen, Tensor]]:
+    """The new units whose slices no edit gives."""
+    written = {int(units[0]) for _, units, _, added in given if not added}
+    return [(widen, fresh) for widen, fresh in each.fresh if int(fresh[0]) not in written]
 
 
-def _repetitions(each: Draft, name: str, dim: int) -> int:
-    """Entries of a unit along a dimension, before the plan."""
-    return sum(place.entries.count for place in each.axis.places if (place.tensor, place.dim) == (name, dim))
+def _divides(term: Term, other: Draft, each: Draft) -> bool:
+    """Whether another axis that changes lies inside the slices of this one."""
+    axis, inside = each.axis.term.find(), {other.axis.term.find(): other.axis.size + 1}
+    stays = torch.equal(other.change.units, torch.arange(other.axis.size))
+    return not stays and int((labels(term, axis, inside) == 0).sum()) != int((labels(term, axis, {}) == 0).sum())
 
 
 def _entries(term: Term, each: Draft, sizes: Mapping[Term, int]) -> Tensor:

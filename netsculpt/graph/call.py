@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class Call:
         """The shape of the only output, or of the first one."""
         return self.shapes[0]
 
-    @property
+    @cached_property
     def where(self) -> str:
         """Operation, module and source line, for reasons."""
         return source_of(self.node)
@@ -102,7 +103,7 @@ class Call:
 
     def position(self, size: int) -> Term:
         """A new dimension whose entries are places (pixels, tokens), not units."""
-        return leaf(size, frozen="positions")
+        return leaf(size, frozen=f"its entries are places, such as pixels or tokens ({self.where})")
 
     def factor(self, term: Term, inner: int) -> tuple[Term, Term]:
         """``term`` as (outer, inner); frozen where it cannot be factored."""

@@ -52,3 +52,8 @@ def find_rule(name: str, overload: str) -> Rule | None:
         if found is not None:
             return found
     return None
+
+
+def registered() -> tuple[str, ...]:
+    """The names of all operations with a rule."""
+    return tuple(_RULES)

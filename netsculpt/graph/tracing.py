@@ -71,7 +71,9 @@ def trace(
         if not outcome.faults and outcome.error is None:
             return current() if find_scales(analysis, graph, probe, sizes, outcome.numbers) else graph
         if not tie_merged(analysis, outcome.faults, sizes):
-            for axis, reason in probe.blamed(graph, sizes, outcome).items():
+            # Where no axis alone is to blame, all are: every round must leave fewer.
+            blamed = probe.blamed(graph, sizes, outcome) or dict.fromkeys(sizes, outcome.error or "it does not follow")
+            for axis, reason in blamed.items():
                 analysis.algebra.freeze(axis, f"its size is written into the code: {reason}")
 
 

@@ -164,7 +164,7 @@ def test_all_but_one_unit_may_go_and_the_model_trains(model: Subject) -> None:
 
 def test_a_plan_for_the_whole_model(model: Subject) -> None:
     before, sizes = bits(model.model), model.sizes
-    pruning = uniform_pruning(model.graph, 0.4, edit.magnitude(model.model, model.graph))
+    pruning = uniform_pruning(model.graph, edit.magnitude(model.model, model.graph), pruning_ratio=0.4)
     apply(pruning, model.model, graph=model.graph)
     plan = Plan.of(model.graph, model.everything())
     outcome = apply(plan, model.model, graph=model.graph)

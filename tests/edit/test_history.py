@@ -105,7 +105,7 @@ def test_copies_and_pickles_carry_the_record_alone(net: nn.Sequential, graph: Gr
     apply(first(graph), net, graph=graph)
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert history(other).records == history(net).records
-        with pytest.raises(EditError, match="copied or loaded"):
+        with pytest.raises(EditError, match="loaded or copied"):
             undo(other)
     undo(net)
     assert len(history(net)) == 0

@@ -46,7 +46,7 @@ def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:
     assert repr(again) == repr(net)
     assert torch.equal(again(INPUT), net(INPUT))
     assert history(again).records == json.loads(json.dumps(history(net).records))
-    with pytest.raises(EditError, match="copied or loaded"):
+    with pytest.raises(EditError, match="loaded or copied"):
         undo(again)
 
 

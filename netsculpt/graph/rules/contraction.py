@@ -48,13 +48,25 @@ def matmul(call: Call) -> Value:
     return matrix_product(call, a, b)
 
 
+@rule("addbmm")
+def addbmm(call: Call) -> Value:
+    """bias + the sum over b of a [b, n, k] @ b [b, k, m]."""
+    a, b = call["batch1"], call["batch2"]
+    call.equate(a.dims[0], b.dims[0])
+    found = along_dims(call, a, b, [0, 2], [0, 1])
+    return add_bias(call, found, call["self"])
+
+
 @rule("outer", "ger")
 def outer(call: Call) -> Value:
     """a [n], b [m] -> [n, m]."""
-    a, b = call.values()
-    contract(call, a, b, [])
-    call.macs((*a.dims, *b.dims))
-    return Value.of((*a.dims, *b.dims), (a, b), product_of(a, b, [], []))
+    return along_dims(call, *call.values(), [], [])
+
+
+@rule("addr")
+def addr(call: Call) -> Value:
+    """bias + a [n] times b [m]."""
+    return add_bias(call, along_dims(call, call["vec1"], call["vec2"], [], []), call["self"])
 
 
 @rule("inner")

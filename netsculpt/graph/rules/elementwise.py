@@ -14,7 +14,19 @@ from netsculpt.graph.terms import Term
 
 UNCHANGED = (
     *("clone", "contiguous", "to", "_to_copy", "type_as", "alias", "detach", "positive", "real", "resolve_conj"),
-    *("lift", "lift_fresh", "lift_fresh_copy", "conj", "resolve_neg", "data", "pin_memory", "cpu", "cuda"),
+    *(
+        "_conj",
+        "_neg_view",
+        "lift",
+        "lift_fresh",
+        "lift_fresh_copy",
+        "conj",
+        "resolve_neg",
+        "data",
+        "pin_memory",
+        "cpu",
+        "cuda",
+    ),
     *("dropout", "native_dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "requires_grad"),
     *("_autocast_to_reduced_precision", "_autocast_to_full_precision", "float", "double", "half"),
 )
@@ -90,6 +102,14 @@ def loss(call: Call) -> Value:
     for term in dims:
         call.inexact(term, f"{call.name} over it")
     return Value(())
+
+
+@rule("broadcast_tensors")
+def broadcast_tensors(call: Call) -> list[Value]:
+    """Each operand as large as all together."""
+    values = call.values()
+    dims = broadcast(call, call.shape, values)
+    return [Value(dims, value.constant, value.tensors, made=value.made) for value in values]
 
 
 def pointwise(call: Call) -> Value:

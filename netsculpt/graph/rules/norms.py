@@ -12,7 +12,7 @@ from netsculpt.graph.registry import rule
 from netsculpt.graph.terms import Term, product
 
 
-@rule("batch_norm", "instance_norm", "_batch_norm_no_update")
+@rule("batch_norm", "instance_norm")
 def by_channel(call: Call) -> Value:
     """x [n, channels, *], weight, bias and running statistics [channels]."""
     return _by_channel(call)
@@ -27,6 +27,7 @@ def group_norm_with_statistics(call: Call) -> list[Value]:
 
 @rule("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training")
 @rule("_native_batch_norm_legit_functional", "_batch_norm_with_update", "_batch_norm_with_update_functional")
+@rule("_batch_norm_no_update")
 def by_channel_with_statistics(call: Call) -> list[Value]:
     """As ``by_channel``; the second and third outputs are statistics."""
     first = _by_channel(call)
@@ -102,6 +103,7 @@ def _over_last(call: Call, count: int) -> Value:
     over = x.dims[-count:]
     for term in over:
         call.inexact(term, f"{call.name} over it")
+        call.asks_size(term)
     for follower in (weight, bias):
         if follower is not None:
             call.equate(over, follower.dims)
@@ -114,3 +116,16 @@ def _scaled(x: Value, made: Making, weight: Value | None, bias: Value | None) ->
     if bias is not None:
         made = makings.plus(made, bias.made)
     return Value(x.dims, made=made)
+
+
+@rule("_weight_norm", "_weight_norm_interface")
+def weight_norm(call: Call) -> Value | list[Value]:
+    """Directions v and lengths g along one dimension: exact there, and no column can be silenced by itself."""
+    directions, lengths, dim = call["v"], call["g"], call["dim"] or 0
+    if lengths.dims and lengths.dims[dim].size > 1:
+        call.equate(directions.dims[dim], lengths.dims[dim])
+    for at in set(range(len(directions.dims))) - ({dim % len(directions.dims)} if lengths.dims else set()):
+        call.inexact(directions.dims[at], "weight_norm over it")
+    made = makings.times(makings.opaque(directions.made), lengths.made)
+    weight = Value(directions.dims, constant=True, tensors=directions.tensors | lengths.tensors, made=made)
+    return weight if len(call.shapes) == 1 else [weight, lengths]

@@ -46,8 +46,17 @@ def normalised(call: Call) -> Value:
     return Value(x.dims, constant=x.constant, tensors=x.tensors, made=makings.opaque(x.made))
 
 
+@rule("renorm")
+def renorm(call: Call) -> Value:
+    """Every slice along a dimension is divided by its own norm, over all that is in it."""
+    x = call["self"]
+    for dim in set(range(len(x.dims))) - {call["dim"] % len(x.dims)}:
+        call.inexact(x.dims[dim], "renorm over it")
+    return Value(x.dims, x.constant, x.tensors, made=makings.opaque(x.made))
+
+
 @rule("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "sort", "argsort", "topk", "flip", "roll", "fliplr")
-@rule("diff", "msort", "rot90", "renorm", "flipud")
+@rule("diff", "msort", "rot90", "flipud")
 def ordered(call: Call) -> Value | list[Value]:
     """The order of the entries along a dimension counts."""
     x = call.values()[0]
@@ -66,8 +75,6 @@ def ordered(call: Call) -> Value | list[Value]:
 
 
 def _ordered(call: Call, ndim: int) -> set[int]:
-    if call.name == "renorm":  # every slice along ``dim`` is divided by its own norm, over all that is in it
-        return set(range(ndim))
     fixed = {"fliplr": 1, "flipud": 0, "msort": 0}.get(call.name)
     named = fixed if fixed is not None else (call["dims"] if call["dims"] is not None else call["dim"])
     if named is None or named == []:

@@ -1,0 +1,30 @@
+"""The part of a dimension to which a fact is limited: the queries of a fused weight, the gates of a recurrent one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from netsculpt.graph.positions import contains, factors
+from netsculpt.graph.terms import Term
+
+
+def within(term: Term, limits: Iterable[frozenset[tuple[Term, int]]], sizes: Mapping[Term, int]) -> Tensor:
+    """Where in a dimension any of the limits holds: float64 [new size], ones there and zeros elsewhere.
+
+    Args:
+        term: the dimension.
+        limits: each a set of (part, index) that hold together; an empty one holds everywhere.
+        sizes: axis -> new size, of the axes whose size changes.
+    """
+    outside = torch.ones_like(factors(term, {}, sizes))
+    for limit in limits:
+        inside = torch.ones_like(outside)
+        for part, index in limit:
+            if contains(term, {part.find(): None}):
+                chosen = torch.zeros(part.size, dtype=torch.float64).index_fill_(0, torch.tensor([index]), 1)
+                inside *= factors(term, {part.find(): chosen}, sizes)
+        outside *= 1 - inside
+    return 1 - outside
