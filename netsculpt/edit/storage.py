@@ -32,7 +32,8 @@ def save(model: nn.Module, path: str | Path) -> None:
         path: of the file, which is replaced as a whole or not at all.
 
     Raises:
-        EditError: the state dict holds something that is no tensor, or the history a layer that is not of torch.nn.
+        EditError: the state dict holds something that is no ordinary tensor, the history a layer that is not of
+            torch.nn, or the file cannot be written.
     """
     inner = unwrapped(model)
     records = history(inner).records
@@ -46,6 +47,8 @@ def save(model: nn.Module, path: str | Path) -> None:
     try:
         _safetensors().torch.save_file(tensors, str(partial), metadata={"netsculpt": json.dumps(metadata)})
         partial.replace(path)
+    except (_safetensors().SafetensorError, OSError, KeyError) as error:
+        raise EditError(f"{path} cannot be written: {type(error).__name__}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -135,6 +138,9 @@ def _distinct(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, st
             raise EditError(
                 f"the model cannot be saved: {name} in its state dict is a {type(value).__name__}, no tensor"
             )
+        if value.layout != torch.strided or value.is_meta:
+            kind = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
+            raise EditError(f"the model cannot be saved: {name} in its state dict is a {kind} tensor")
         key = (value.untyped_storage().data_ptr(), value.storage_offset(), value.shape, value.stride(), value.dtype)
         if value.numel() and key in seen:
             same[name] = seen[key]
@@ -168,6 +174,8 @@ def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> 
             shown = ", ".join(sorted(names)[:3])
             raise EditError(f"{path} does not fit {type(model).__name__}: it {what} {shown}")
     for name, tensor in tensors.items():
+        if there[name].is_meta:
+            raise EditError(f"build_fn must make {name} on a device that holds values, not on meta")
         if tensor.shape != there[name].shape:
             sizes = f"{list(tensor.shape)}, not {list(there[name].shape)}"
             raise EditError(f"{path} does not fit {type(model).__name__}: {name} is {sizes}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import pickle
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netsculpt.edit import InsertLayer, Prune, RemoveLayer, Split, Widen
+from netsculpt.edit import InsertLayer, Plan, Prune, RemoveLayer, Split, Widen, apply, magnitude, uniform_pruning
+from netsculpt.graph import Graph, trace
+from netsculpt.graph.verify import difference, outputs_of
+from tests import architectures
 from tests.edit.models import IMAGES, ROWS, Attention, Chain, Images, answers, edited, made
 
 CASES = [Chain, Attention, Images]
@@ -48,6 +52,7 @@ def test_torch_compile(kind: type[nn.Module]) -> None:
     torch.testing.assert_close(answers(compiled, x), answers(model, x), rtol=0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("kind", CASES)
 def test_onnx(kind: type[nn.Module], tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
@@ -66,6 +71,33 @@ def test_copies_and_pickles(kind: type[nn.Module]) -> None:
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(answers(other, x), answers(model, x))
         assert not {id(parameter) for parameter in other.parameters()} & {id(each) for each in model.parameters()}
+
+
+def pruned_and_copied(name: str) -> tuple[nn.Module, Graph]:
+    model, inputs = getattr(architectures, name)()
+    graph = trace(model, inputs)
+    apply(uniform_pruning(graph, magnitude(model, graph), pruning_ratio=0.4), model, graph=graph)
+    apply(Plan.of(graph, [Split(axis.name, 0) for axis in graph.sculptable]), model, graph=graph)
+    return model, graph
+
+
+@pytest.mark.parametrize("name", ["resnet_basic", "mobilenet_v3", "vit", "gpt2", "lstm_tagger"])
+def test_torch_export_of_architectures(name: str) -> None:
+    model, graph = pruned_and_copied(name)
+    program = torch.export.export(model, graph.inputs.args, graph.inputs.kwargs, strict=False)
+    assert difference(outputs_of(model, graph.inputs), outputs_of(program.module(), graph.inputs)) < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("name", ["resnet_basic", "gpt2", "lstm_tagger"])
+def test_onnx_of_architectures(name: str) -> None:
+    pytest.importorskip("onnxscript", reason="pip install onnx onnxscript")
+    model, graph = pruned_and_copied(name)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    program = torch.onnx.export(model, graph.inputs.args, kwargs=graph.inputs.kwargs, dynamo=True, verbose=False)
+    assert program is not None
+    said = [torch.as_tensor(each) for each in program.call_reference(*graph.inputs.args, **graph.inputs.kwargs)]
+    assert difference(outputs_of(model, graph.inputs), said) < 1e-4
 
 
 def test_a_model_that_was_compiled_before_answers_as_edited() -> None:

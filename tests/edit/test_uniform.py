@@ -127,6 +127,20 @@ def test_magnitude_is_the_norm_of_what_makes_a_unit() -> None:
     torch.testing.assert_close(magnitude(model, graph)(heads), expected)
 
 
+def test_magnitude_of_a_unit_with_several_slices() -> None:
+    """A head is a block of rows in each of three matrices."""
+    torch.manual_seed(0)
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = torch.randn(2, 3, 8)
+    graph = trace(attention, (x, x, x), {"need_weights": False})
+    for axis in graph.axes:
+        norms = magnitude(attention, graph)(axis)
+        assert norms.shape == (axis.size,)
+        weights = [attention.get_parameter(name) for name in {place.tensor for place in axis.producers}]
+        total = torch.stack([weight.detach().double().square().sum() for weight in weights]).sum()
+        torch.testing.assert_close(norms.square().sum(), total)
+
+
 @pytest.mark.parametrize("kind", [Chain, Residual, Attention, Images])
 def test_a_budget_is_kept_and_hardly_undercut(kind: type[nn.Module]) -> None:
     model, graph = made(kind)
