@@ -51,7 +51,7 @@ def find_attributes(model: nn.Module, analysis: Analysis) -> list[SizeAttribute]
     A size that is written out and that no attribute states freezes its axes.
     """
     found: list[SizeAttribute] = []
-    stated = _by_module(analysis.facts.sizes)
+    stated = _by_module(model, analysis.facts.sizes)
     for path, module in model.named_modules():
         facts = stated.get(path, [])
         found.extend(_of_layer(path, module, analysis, facts))
@@ -62,10 +62,14 @@ def find_attributes(model: nn.Module, analysis: Analysis) -> list[SizeAttribute]
     return [each for each in found if not all(map(is_frozen, each.terms))]
 
 
-def _by_module(facts: list[SizeFact]) -> dict[str, list[SizeFact]]:
+def _by_module(model: nn.Module, facts: list[SizeFact]) -> dict[str, list[SizeFact]]:
+    """Facts by the first name of the module whose code they are about, which may have several."""
+    first: dict[int, str] = {}
+    names = {path: first.setdefault(id(module), path) for path, module in model.named_modules(remove_duplicate=False)}
     grouped: dict[str, list[SizeFact]] = {}
     for fact in facts:
-        grouped.setdefault(module_of(fact.node), []).append(fact)
+        path = module_of(fact.node)
+        grouped.setdefault(names.get(path, path), []).append(fact)
     return grouped
 
 

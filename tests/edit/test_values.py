@@ -78,6 +78,39 @@ def test_an_offset_is_shared_where_its_input_is_copied_in_the_same_plan() -> Non
     torch.testing.assert_close(model.last.weight[:, [3, 5]], last[:, [3]] * shares)
 
 
+class Transposed(nn.Module):
+    """Weights with inputs first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(4, 6))
+        self.second = nn.Parameter(torch.randn(6, 5))
+        self.last = nn.Parameter(torch.randn(5, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(torch.tanh(x @ self.first) @ self.second) @ self.last
+
+
+def test_offsets_are_shared_in_a_weight_with_inputs_first_that_gets_new_ones_too() -> None:
+    model, graph = made(Transposed)
+    weight, offsets = model.second.detach().clone(), rows(2, 6)
+    edited(model, graph, Split("first", 1, (0.25, 0.75)), Widen("first", 1), Split("second", 3, offsets=offsets))
+    wanted = torch.cat([weight, weight[:, [3]]], 1)
+    wanted[:, [3, 5]] += offsets.T
+    wanted = torch.cat([wanted, wanted[[1]], torch.zeros(1, 6).double()])
+    wanted[1] *= 0.25
+    wanted[6] *= 0.75
+    torch.testing.assert_close(model.second, nn.Parameter(wanted))
+
+
+def test_offsets_of_outgoing_weights_are_shared_like_them() -> None:
+    model, graph = made(Chain)
+    weight, offsets = model.second.weight.detach().clone(), rows(2, 5)
+    edited(model, graph, Split("first", 1, (0.25, 0.75), {"second.weight": offsets}))
+    wanted = (weight[:, [1, 1]] + offsets.T) * torch.tensor([0.25, 0.75])
+    torch.testing.assert_close(model.second.weight[:, [1, 6]].detach(), wanted)
+
+
 def test_two_layers_copied_with_offsets_answer_as_if_one_after_the_other() -> None:
     """All edits of a plan refer to the model before it, so their order does not matter."""
     model, graph = made(Chain)

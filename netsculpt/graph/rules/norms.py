@@ -81,3 +81,13 @@ def _over_last(call: Call, count: int) -> Value:
         if follower is not None:
             call.equate(over, follower.dims)
     return Value(x.dims, scalers=scalers if bias is None else joined(scalers, bias.scalers))
+
+
+@rule("_weight_norm", "_weight_norm_interface")
+def weight_norm(call: Call) -> Value | list[Value]:
+    """Directions v and lengths g along one dimension: exact there, and no column can be silenced by itself."""
+    directions, lengths, dim = call["v"], call["g"], call["dim"] or 0
+    if lengths.dims and lengths.dims[dim].size > 1:
+        call.equate(directions.dims[dim], lengths.dims[dim])
+    weight = Value(directions.dims, constant=True, tensors=directions.tensors | lengths.tensors)
+    return weight if len(call.shapes) == 1 else [weight, lengths]
