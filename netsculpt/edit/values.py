@@ -38,6 +38,8 @@ def new_value(
         ShapeError: given values do not fit the tensor.
         EditError: values are given for units whose slices another axis of the plan divides.
     """
+    if not any(each.written or each.fresh for each in drafts):
+        return None
     writes = {dim: _writes(graph, name, dim, tensor, owner, drafts) for dim in gather.index}
     if not any(writes.values()):
         return None

@@ -29,7 +29,15 @@ def size_with(term: Term, sizes: Mapping[Term, int]) -> int:
 
 def total(products: Iterable[Sequence[Term]], sizes: Mapping[Term, int]) -> int:
     """The sum over ``products`` of the product of their terms' sizes, if axes had the given numbers of units."""
-    return sum(math.prod(size_with(term, sizes) for term in terms) for terms in products)
+    known: dict[Term, int] = {}  # many tensors share a dimension
+
+    def size(term: Term) -> int:
+        root = term.find()
+        if root not in known:
+            known[root] = size_with(root, sizes)
+        return known[root]
+
+    return sum(math.prod(map(size, terms)) for terms in products)
 
 
 def falls(products: Iterable[Sequence[Term]], fixed: Mapping[Term, int], left: Callable[[int], int]) -> dict[Term, int]:

@@ -227,6 +227,8 @@ class Graph:
             axis = self[name]
             if change.weights is not None and bool((change.weights == 1).all()):
                 change = Change(change.units)  # ones would cost a pass in float64 over all that they weigh
+            if change.weights is None and not axis.rescales:
+                continue
             for place in {(place.tensor, place.dim): place for place in axis.places}.values():
                 term = self.tensors[place.tensor][place.dim]
                 for limits, share in _shares(axis, place, change):

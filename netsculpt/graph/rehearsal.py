@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 from netsculpt.graph.analysis import Analysis, Step
 from netsculpt.graph.costs import size_with
 from netsculpt.graph.program import Inputs, tracing_mode
+from netsculpt.graph.stand_ins import StandIns
 from netsculpt.graph.terms import Term
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -87,6 +88,7 @@ class Rehearsal:
     def __init__(self, model: nn.Module, inputs: Inputs, analysis: Analysis) -> None:
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         self._model = model
+        self._stand_ins = StandIns(model, self.mode)
         self._inputs = Inputs(*pytree.tree_map(self._fake, tuple(inputs)))
         watch = _Watch()
         self._outputs = self._run(watch)
@@ -107,7 +109,7 @@ class Rehearsal:
 
     def _run(self, watch: _Watch) -> Shapes:
         whole = torch._dispatch.python.enable_python_dispatcher()
-        with tracing_mode(self._model), quiet(), torch.no_grad(), self.mode, whole, watch:
+        with tracing_mode(self._model), quiet(), self._stand_ins(), torch.no_grad(), self.mode, whole, watch:
             answer = self._model(*self._inputs.args, **self._inputs.kwargs)
         return _shapes(answer)
 

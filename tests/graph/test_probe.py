@@ -113,8 +113,10 @@ def test_the_model_is_as_it_was() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.lstm, self.literal, self.norm = nn.LSTM(6, 6, batch_first=True), Literal(), nn.BatchNorm1d(4)
+            self.register_buffer("calls", torch.zeros(()))
 
         def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1
             return self.norm(self.literal(self.lstm(x)[0]))
 
     model, x = Tagger().eval(), torch.randn(2, 4, 6)
@@ -122,6 +124,7 @@ def test_the_model_is_as_it_was() -> None:
     flat, answer = list(model.lstm._flat_weights), model(x)
     attributes = [copy.copy(vars(module)) for module in model.modules()]
     trace(model, x)
+    assert model.calls == 1
     after = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     assert list(before) == list(after) and all(before[name] is after[name] for name in before)
     assert all(a is b for a, b in zip(flat, model.lstm._flat_weights, strict=True))
