@@ -1,11 +1,8 @@
 """``inspect``: the axes of any model. ``verify``: whether they are what they are said to be."""
 
 import argparse
-import io
 import json
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +12,8 @@ from netsculpt.cli.axes_data import axes_data
 from netsculpt.cli.factory import Subject, first_line, load
 from netsculpt.errors import ArgumentError, GraphError
 from netsculpt.graph import Graph, Proof, trace
-from netsculpt.graph.program import as_inputs, tracing_mode
+from netsculpt.graph.program import as_inputs
+from netsculpt.graph.untouched import tracing_mode
 from netsculpt.graph.verify import TOLERANCE
 
 
@@ -100,23 +98,10 @@ def _load(options: argparse.Namespace) -> Subject:
 
 def _trace(subject: Subject) -> Graph:
     try:
-        with _silence():
-            return trace(subject.model, subject.inputs)
+        return trace(subject.model, subject.inputs)
     except GraphError:
         _run(subject)  # it may be the model that fails, and then its own reason is the clearer one
         raise
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Nothing on stderr: torch prints the program as far as it came where it gives up, which the error sums up."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _run(subject: Subject) -> None:

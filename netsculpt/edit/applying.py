@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from netsculpt.edit.averages import Average
 from netsculpt.edit.checking import check as check_outputs
-from netsculpt.edit.checking import expected, fitting, same_buffers
+from netsculpt.edit.checking import expected, fitting
 from netsculpt.edit.drafts import Draft
 from netsculpt.edit.edits import InsertLayer, RemoveLayer, to_data
 from netsculpt.edit.folding import fold
@@ -123,8 +123,7 @@ def traced_anew(graph: Graph, model: nn.Module, step: Step) -> Graph | None:
         return None
     new = copy.copy(graph)
     new.program = graph.program._replace(inputs=fitting(graph.inputs, model))
-    with same_buffers(model):
-        retrace(new, model)
+    retrace(new, model)
     return new
 
 

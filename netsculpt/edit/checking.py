@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,9 @@ from netsculpt.edit.drafts import Draft
 from netsculpt.edit.plan import Plan
 from netsculpt.errors import EditError
 from netsculpt.graph import Change, Graph
-from netsculpt.graph.program import Inputs, tracing_mode
+from netsculpt.graph.program import Inputs
+from netsculpt.graph.source import blame
+from netsculpt.graph.untouched import tracing_mode
 from netsculpt.graph.verify import difference, outputs_of, rearranged
 
 # Largest difference of outputs, relative to the largest output, that counts as rounding.
@@ -38,7 +39,7 @@ def expected(graph: Graph, model: nn.Module, drafts: Mapping[str, Draft], plan: 
         with rearranged(model, graph, change):
             return answers(graph, model)
     except Exception as error:
-        raise EditError(f"the model does not run with the example inputs of its graph: {_where(error)}") from error
+        raise EditError(f"the model does not run with the example inputs of its graph: {blame(error)}") from error
 
 
 def check(graph: Graph, model: nn.Module, plan: Plan, expected: list[Tensor] | None) -> float | None:
@@ -50,7 +51,7 @@ def check(graph: Graph, model: nn.Module, plan: Plan, expected: list[Tensor] | N
     try:
         found = answers(graph, model)
     except Exception as error:
-        raise EditError(f"the model does not run after '{_first(plan)}': {_where(error)}") from error
+        raise EditError(f"the model does not run after '{_first(plan)}': {blame(error)}") from error
     if expected is None:
         return None
     gap = difference(expected, found)
@@ -69,7 +70,7 @@ def answers(graph: Graph, model: nn.Module) -> list[Tensor]:
 
     Neither inputs nor buffers nor torch's random numbers are changed by it.
     """
-    with tracing_mode(model), _same_random_numbers(model), same_buffers(model):
+    with tracing_mode(model), _same_random_numbers(model):
         return outputs_of(model, fitting(graph.inputs, model))
 
 
@@ -96,35 +97,5 @@ def _same_random_numbers(model: nn.Module) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def same_buffers(model: nn.Module) -> Iterator[None]:
-    """Counters and caches that running the model writes to are afterwards what they were."""
-    before = [
-        (module, name, buffer, buffer.clone(), buffer._version)
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    with ExitStack() as stack:
-        for module, name, buffer, value, version in before:
-            stack.callback(_restore, module, name, buffer, value, version)
-        yield
-
-
-@torch.no_grad()
-def _restore(module: nn.Module, name: str, buffer: Tensor, value: Tensor, version: int) -> None:
-    module._buffers[name] = buffer
-    if buffer._version != version:
-        buffer.copy_(value)
-
-
 def _first(plan: Plan) -> str:
     return str(plan.edits[0]) + (f" and {len(plan) - 1} more edits" if len(plan) > 1 else "")
-
-
-def _where(error: Exception) -> str:
-    """The error in one line, with the last line of the user's code that led to it."""
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/torch/" not in frame.filename]
-    place = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno} `{frames[-1].line}`)" if frames else ""
-    return f"{type(error).__name__}: {said}{place}"

@@ -20,7 +20,7 @@ from netsculpt.errors import EditError
 from netsculpt.graph import Gather, Graph
 from netsculpt.graph.axes import layer_of
 from netsculpt.graph.positions import labels
-from netsculpt.graph.program import tracing_mode
+from netsculpt.graph.untouched import tracing_mode
 from netsculpt.graph.verify import outputs_of
 
 SAME = 1e-5  # how far answers may lie apart, relative to the largest answer of the layer, and count as one constant

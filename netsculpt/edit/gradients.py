@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from netsculpt.edit.drafts import Draft
-from netsculpt.edit.limits import within
 from netsculpt.graph import Graph
+from netsculpt.graph.axes import Place
+from netsculpt.graph.limits import Limit, within
 from netsculpt.graph.positions import factors
 from netsculpt.graph.terms import Term
 
@@ -31,15 +32,13 @@ def gradient_scales(graph: Graph, name: str, drafts: Sequence[Draft], sizes: Map
     for each in drafts:
         for place in {place.dim: place for place in each.axis.places if place.tensor == name}.values():
             term = graph.tensors[name][place.dim]
-            for scale in (_passed(each, term, place.silences, sizes), _made_up(each, name, term, sizes)):
+            for scale in (_passed(each, term, place.silences, sizes), _made_up(each, place, term, sizes)):
                 if scale is not None:
                     scales[place.dim] = scales[place.dim] * scale if place.dim in scales else scale
     return scales
 
 
-def _passed(
-    each: Draft, term: Term, silences: Sequence[frozenset[tuple[Term, int]]], sizes: Mapping[Term, int]
-) -> Tensor | None:
+def _passed(each: Draft, term: Term, silences: Sequence[Limit], sizes: Mapping[Term, int]) -> Tensor | None:
     weights = each.change.weights
     assert weights is not None
     if frozenset() in silences or bool((weights == 1).all()):
@@ -48,11 +47,11 @@ def _passed(
     return 1 + (1 - within(term, silences, sizes)) * (share - 1)
 
 
-def _made_up(each: Draft, name: str, term: Term, sizes: Mapping[Term, int]) -> Tensor | None:
+def _made_up(each: Draft, place: Place, term: Term, sizes: Mapping[Term, int]) -> Tensor | None:
     count = len(each.change.units)
     scale = None
     for rescale in each.axis.rescales if count != each.axis.size else ():
-        limits = [scaler.where for scaler in rescale.scalers if scaler.tensor == name]
+        limits = rescale.limits(place.tensor, place.dim)
         if limits:
             ratio = torch.full((count,), (each.axis.size / count) ** rescale.power, dtype=torch.float64)
             here = 1 + within(term, limits, sizes) * (factors(term, {each.axis.term.find(): ratio}, sizes) - 1)

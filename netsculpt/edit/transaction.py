@@ -61,6 +61,8 @@ class Transaction:
     ) -> None:
         if slots not in get_args(SlotMode):
             raise ArgumentError(f"slots must be one of {', '.join(get_args(SlotMode))}, not {slots!r}.")
+        if torch.is_inference_mode_enabled():
+            raise EditError("a model cannot be edited inside torch.inference_mode(), where new parameters never train.")
         self.model = unwrapped(model)
         self.optimizers = tuple(optimizers)
         self.applied: Applied | None = None

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from netsculpt.edit.drafts import Draft, Written, drawn
 from netsculpt.edit.edits import Widen
-from netsculpt.edit.limits import within
 from netsculpt.errors import EditError, ShapeError
 from netsculpt.graph import Gather, Graph
+from netsculpt.graph.limits import within
 from netsculpt.graph.positions import contains, labels
 from netsculpt.graph.terms import Term
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from netsculpt.graph.analysis import Analysis
 from netsculpt.graph.facts import Role
+from netsculpt.graph.limits import Limit
 from netsculpt.graph.positions import IndexMap, index_maps
 from netsculpt.graph.terms import Term, leaves
-from netsculpt.graph.weighing import Limit, Rescale, Weighing, weigh
+from netsculpt.graph.weighing import Rescale, Weighing, weigh
 
 
 class Place(NamedTuple):

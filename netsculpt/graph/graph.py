@@ -16,10 +16,10 @@ from netsculpt.graph.attributes import SizeAttribute
 from netsculpt.graph.axes import Axis, Place
 from netsculpt.graph.costs import Cost, falls, size_with, total
 from netsculpt.graph.gather import Gather
+from netsculpt.graph.limits import Limit, within
 from netsculpt.graph.positions import contains, factors, sources
 from netsculpt.graph.program import Inputs, Program
 from netsculpt.graph.terms import Term, forget_sizes
-from netsculpt.graph.weighing import NOWHERE, Limit
 
 if TYPE_CHECKING:
     from netsculpt.graph.verify import Proof
@@ -232,7 +232,8 @@ class Graph:
             for place in {(place.tensor, place.dim): place for place in axis.places}.values():
                 term = self.tensors[place.tensor][place.dim]
                 for limits, share in _shares(axis, place, change):
-                    scale = _limited(term, factors(term, {axis.term.find(): share}, sizes), limits, sizes)
+                    shares = factors(term, {axis.term.find(): share}, sizes)
+                    scale = 1 + within(term, limits, sizes) * (shares - 1)
                     before = found.get((place.tensor, place.dim))
                     found[place.tensor, place.dim] = scale if before is None else before * scale
         return found
@@ -252,22 +253,7 @@ def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence
         yield place.silences, weights.to(torch.float64)
     if len(units) != axis.size:
         for rescale in axis.rescales:
-            limits = [limit for tensor, dim, limit in rescale.places if (tensor, dim) == (place.tensor, place.dim)]
+            limits = rescale.limits(place.tensor, place.dim)
             if limits:
                 ratio = (len(units) / axis.size) ** rescale.power
                 yield limits, torch.full((len(units),), ratio, dtype=torch.float64)
-
-
-def _limited(term: Term, scale: Tensor, limits: Sequence[Limit], sizes: Mapping[Term, int]) -> Tensor:
-    """``scale`` where all (term, index) pairs of any limit hold, 1 elsewhere."""
-    outside = torch.ones_like(scale)
-    for limit in limits:
-        inside = torch.ones_like(scale)
-        for part, index in limit:
-            chosen = torch.zeros(part.size, dtype=torch.float64)
-            if index != NOWHERE:
-                chosen[index] = 1
-            if contains(term, {part.find(): None}):
-                inside *= factors(term, {part.find(): chosen}, sizes)
-        outside *= 1 - inside
-    return 1 + (1 - outside) * (scale - 1)

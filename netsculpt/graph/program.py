@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +12,8 @@ from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
 from netsculpt.errors import ArgumentError, GraphError
+from netsculpt.graph.source import blame
+from netsculpt.graph.untouched import no_messages, tracing_mode
 
 
 class Inputs(NamedTuple):
@@ -61,52 +61,10 @@ def export(model: nn.Module, inputs: Inputs) -> Program:
         GraphError: torch cannot trace the model, with its reason.
     """
     try:
-        with tracing_mode(model):
+        with tracing_mode(model), no_messages():
             return _any_batch(model, inputs) or Program(_export(model, inputs, None), False, inputs)
     except Exception as error:
         raise GraphError(_sentence(model, error)) from error
-
-
-@contextmanager
-def tracing_mode(model: nn.Module) -> Iterator[None]:
-    """``model`` in eval mode and attention in its parts; afterwards everything is as it was.
-
-    Modules that keep tensors between calls (tables of angles, masks) would else keep fake ones.
-    """
-    before = [_State(module) for module in model.modules()]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one fused operation instead of its parts
-    try:
-        model.eval()
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-        for state in before:
-            state.restore()
-
-
-class _State:
-    """What a module has as attributes, and what the lists and dicts among them hold."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._attributes = vars(module)
-        self._held = dict(self._attributes)
-        self._lists = [(value, list(value)) for value in self._held.values() if isinstance(value, list)]
-        self._dicts = [(value, dict(value)) for value in self._held.values() if isinstance(value, dict)]
-
-    def restore(self) -> None:
-        for values, held in self._lists:
-            if not _same(values, held):
-                values[:] = held
-        for mapping, kept in ((self._attributes, self._held), *self._dicts):
-            if not _same(mapping, kept) or not _same(mapping.values(), kept.values()):
-                mapping.clear()
-                mapping.update(kept)
-
-
-def _same(a: Iterable[Any], b: Iterable[Any]) -> bool:
-    """Whether two collections hold the same objects in the same order."""
-    return all(x is y for x, y in zip_longest(a, b, fillvalue=_State))
 
 
 def _any_batch(model: nn.Module, inputs: Inputs) -> Program | None:
@@ -145,8 +103,7 @@ def _export(model: nn.Module, inputs: Inputs, shapes: Any) -> ExportedProgram:
 
 
 def _sentence(model: nn.Module, error: Exception) -> str:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return (
-        f"{type(model).__name__} cannot be traced: {type(error).__name__}: {reason} - check that model(*args, **kwargs)"
+        f"{type(model).__name__} cannot be traced: {blame(error)} - check that model(*args, **kwargs)"
         " runs with these example inputs, and that no branch depends on the values of a tensor"
     )

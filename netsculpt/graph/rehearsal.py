@@ -21,9 +21,10 @@ from torch.utils import _pytree as pytree
 
 from netsculpt.graph.analysis import Analysis, Step
 from netsculpt.graph.costs import size_with
-from netsculpt.graph.program import Inputs, tracing_mode
+from netsculpt.graph.program import Inputs
 from netsculpt.graph.stand_ins import StandIns
 from netsculpt.graph.terms import Term
+from netsculpt.graph.untouched import tracing_mode
 
 Shapes = tuple[tuple[int, ...], ...]
 VALUED = frozenset({"full", "full_like", "new_full", "fill", "fill_", "scalar_tensor", "masked_fill", "masked_fill_"})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import traceback
 from typing import Any
 
 from torch import SymInt, Tensor, fx
 
+_INTERNAL = re.compile(r"[/\\\\](torch|netsculpt|contextlib\.py|functools\.py|<)")  # frames that are not the user's
 FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n\s*(?P<code>[^\n]*)')
 
 
@@ -45,3 +47,11 @@ def source_of(node: fx.Node) -> str:
         return inside
     file, line, _, code = own[-1]
     return f"{inside}, {file.rsplit('/', 1)[-1]}:{line} `{code.strip()}`"
+
+
+def blame(error: BaseException) -> str:
+    """An error in one line, with the last line of the user's code that led to it."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _INTERNAL.search(frame.filename)]
+    place = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno} `{frames[-1].line}`)" if frames else ""
+    return f"{type(error).__name__}: {said}{place}".replace(":  ", " ")

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from netsculpt.graph.analysis import Analysis
 from netsculpt.graph.facts import Contraction, Operand, RootFact
+from netsculpt.graph.limits import NOWHERE, Limit, Where
 from netsculpt.graph.makings import UNKNOWN, Making, Monomial, Opaque, Piece, Root, Scaler
 from netsculpt.graph.terms import Kind, Term, leaves
-
-Limit: TypeAlias = frozenset[tuple[Term, int]]  # axes and the index that slices are limited to, or NOWHERE
-Where: TypeAlias = tuple[str, int, Limit]  # slices along a dimension of a tensor
-
-NOWHERE = -1
 
 
 class Rescale(NamedTuple):
@@ -27,6 +23,10 @@ class Rescale(NamedTuple):
 
     places: tuple[Where, ...]
     power: float
+
+    def limits(self, tensor: str, dim: int) -> list[Limit]:
+        """To which parts of a tensor's dimension the slices are limited; none where it holds no such slices."""
+        return [limit for name, along, limit in self.places if (name, along) == (tensor, dim)]
 
 
 class Weighing(NamedTuple):

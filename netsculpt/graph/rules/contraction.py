@@ -60,7 +60,8 @@ def addbmm(call: Call) -> Value:
 @rule("outer", "ger")
 def outer(call: Call) -> Value:
     """a [n], b [m] -> [n, m]."""
-    return along_dims(call, *call.values(), [], [])
+    a, b = call.values()
+    return along_dims(call, a, b, [], [])
 
 
 @rule("addr")

@@ -1,8 +1,9 @@
-"""The part of a dimension to which a fact is limited: the queries of a fused weight, the gates of a recurrent one."""
+"""Parts of a dimension to which a fact is limited: the queries of a fused weight, the gates of a recurrent one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -10,8 +11,13 @@ from torch import Tensor
 from netsculpt.graph.positions import contains, factors
 from netsculpt.graph.terms import Term
 
+Limit: TypeAlias = frozenset[tuple[Term, int]]  # axes and the index that slices are limited to, or NOWHERE
+Where: TypeAlias = tuple[str, int, Limit]  # slices along a dimension of a tensor
 
-def within(term: Term, limits: Iterable[frozenset[tuple[Term, int]]], sizes: Mapping[Term, int]) -> Tensor:
+NOWHERE = -1
+
+
+def within(term: Term, limits: Iterable[Limit], sizes: Mapping[Term, int]) -> Tensor:
     """Where in a dimension any of the limits holds: float64 [new size], ones there and zeros elsewhere.
 
     Args:
@@ -24,7 +30,6 @@ def within(term: Term, limits: Iterable[frozenset[tuple[Term, int]]], sizes: Map
         inside = torch.ones_like(outside)
         for part, index in limit:
             if contains(term, {part.find(): None}):
-                chosen = torch.zeros(part.size, dtype=torch.float64).index_fill_(0, torch.tensor([index]), 1)
-                inside *= factors(term, {part.find(): chosen}, sizes)
+                inside *= factors(term, {part.find(): (torch.arange(part.size) == index).double()}, sizes)
         outside *= 1 - inside
     return 1 - outside
