@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 from typing import NamedTuple
@@ -117,6 +117,26 @@ def find_axes(analysis: Analysis) -> list[Axis]:
     return axes
 
 
+def follow(axes: Iterable[Axis], tensors: Mapping[str, Sequence[Term]]) -> None:
+    """Bring the entries of places up to date after axes changed size."""
+    found = _occurrences(tensors)
+    for axis in axes:
+        axis.places = tuple(
+            place._replace(entries=entries)
+            for place, (*_, entries) in zip(axis.places, found[axis.term.find()], strict=True)
+        )
+
+
+def _occurrences(tensors: Mapping[str, Sequence[Term]]) -> dict[Term, list[tuple[str, int, IndexMap]]]:
+    """Where every axis lies: (tensor, dim, entries), by tensor."""
+    found: dict[Term, list[tuple[str, int, IndexMap]]] = {}
+    for name, dims in tensors.items():
+        for dim, term in enumerate(dims):
+            for axis, entries in index_maps(term):
+                found.setdefault(axis, []).append((name, dim, entries))
+    return found
+
+
 class _Places:
     """Roles by tensor, dimension and axis, resolved once after all equations are known."""
 
@@ -124,14 +144,11 @@ class _Places:
         self._analysis = analysis
         self._roles: dict[tuple[str, int, Term], set[Role]] = {}
         self._producer: dict[Term, None] = {}
-        self._at: dict[Term, list[tuple[str, int, IndexMap]]] = {}
-        self._occurrences: dict[tuple[str, int], frozenset[Term]] = {}
-        for name, dims in analysis.tensors.items():
-            for dim, term in enumerate(dims):
-                found = list(index_maps(term))
-                self._occurrences[name, dim] = frozenset(axis for axis, _ in found)
-                for axis, entries in found:
-                    self._at.setdefault(axis, []).append((name, dim, entries))
+        self._at = _occurrences(analysis.tensors)
+        self._axes: dict[tuple[str, int], set[Term]] = {}
+        for axis, found in self._at.items():
+            for name, dim, _ in found:
+                self._axes.setdefault((name, dim), set()).add(axis)
         for fact in analysis.facts.roles:
             for key in self._resolved(fact.tensors, fact.dim, fact.term):
                 self._roles.setdefault(key, set()).add(fact.role)
@@ -148,7 +165,7 @@ class _Places:
         if axis.frozen is None:
             return False
         name, dim, _ = self._at[axis][0]
-        return any(other.frozen is None for other in self._occurrences[name, dim])
+        return any(other.frozen is None for other in self._axes[name, dim])
 
     def of(self, axis: Term, weighing: Weighing) -> tuple[Place, ...]:
         return tuple(
@@ -172,7 +189,7 @@ class _Places:
         keys: list[tuple[str, int, Term]] = []
         for name in sorted(tensors):
             dims = range(len(self._analysis.tensors[name])) if dim is None else (dim,)
-            keys.extend((name, at, axis) for at in dims for axis in axes if axis in self._occurrences[name, at])
+            keys.extend((name, at, axis) for at in dims for axis in axes if axis in self._axes[name, at])
         return keys
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from netsculpt.errors import ArgumentError, GraphError
 from netsculpt.graph.attributes import SizeAttribute
-from netsculpt.graph.axes import Axis, Place
+from netsculpt.graph.axes import Axis, Place, follow
 from netsculpt.graph.costs import Cost, falls, size_with, total
 from netsculpt.graph.gather import Gather
 from netsculpt.graph.limits import Limit, within
@@ -204,6 +204,7 @@ class Graph:
         forget_sizes(term for dims in self.tensors.values() for term in dims)
         forget_sizes(term for terms in self.products for term in terms)
         forget_sizes(term for each in self.attributes for term in each.terms)
+        follow(self.axes, self.tensors)
         self.__dict__.pop("_unit_costs", None)
         self.__dict__.pop("_whole_costs", None)
 

@@ -10,11 +10,24 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from netsculpt.errors import GraphError
+from netsculpt.graph.axes import Axis
 from netsculpt.graph.graph import Change, Graph, Rearrangement
 from netsculpt.graph.program import Inputs, as_inputs
+from netsculpt.graph.source import blame
+from netsculpt.graph.untouched import tracing_mode
 
-TOLERANCE = 1e-9  # of float64 outputs, relative to the largest entry
+# What counts as rounding, relative to the largest entry of the outputs, by the lowest precision on the way to them.
+TOLERANCES = {
+    torch.float64: 1e-9,
+    torch.complex128: 1e-9,
+    torch.float32: 1e-5,
+    torch.complex64: 1e-5,
+    torch.float16: 0.02,
+    torch.bfloat16: 0.1,
+}
 
 
 class Proof(NamedTuple):
@@ -27,6 +40,7 @@ class Proof(NamedTuple):
             output; infinite where the model did not run.
         removed: the same between the model with some units silenced and the model without them; None where the axis is
             not exact, or has one unit.
+        tolerance: what counts as rounding: some models compute parts in float32 whatever their weights are in.
         error: why the model did not run.
     """
 
@@ -34,12 +48,13 @@ class Proof(NamedTuple):
     size: int
     permuted: float
     removed: float | None
+    tolerance: float
     error: str | None = None
 
     @property
     def holds(self) -> bool:
         """Whether the graph is right about this axis."""
-        return self.permuted <= TOLERANCE and (self.removed is None or self.removed <= TOLERANCE)
+        return self.permuted <= self.tolerance and (self.removed is None or self.removed <= self.tolerance)
 
 
 def verify(
@@ -59,36 +74,66 @@ def verify(
 
     Returns:
         A proof per axis that can change; ``all(proof.holds for proof in proofs)`` says that the graph is right.
+
+    Raises:
+        GraphError: the model does not run in float64.
     """
     copied = copy.deepcopy(model).double().eval()
     inputs = in_double(as_inputs(example_inputs, kwargs))
     generator = torch.Generator().manual_seed(seed)
-    before = outputs_of(copied, inputs)
-    return [_prove(graph, axis.name, copied, inputs, before, generator) for axis in graph.sculptable]
-
-
-def _prove(
-    graph: Graph, name: str, model: nn.Module, inputs: Inputs, before: list[Tensor], generator: torch.Generator
-) -> Proof:
-    axis = graph[name]
-    order = torch.randperm(axis.size, generator=generator)
     try:
-        with rearranged(model, graph, graph.rearrangement({name: Change(order)})):
-            permuted = difference(before, outputs_of(model, inputs))
-        removed = None
-        if axis.size > 1:
-            kept = order[: max(1, axis.size // 2)].sort().values
-            with rearranged(model, graph, graph.rearrangement({name: Change(kept)})):
-                without = outputs_of(model, inputs)
-            if axis.exact:
-                weights = torch.zeros(axis.size, dtype=torch.float64)
-                weights[kept] = 1
-                silenced = graph.rearrangement({name: Change(torch.arange(axis.size), weights)})
-                with rearranged(model, graph, silenced):
-                    removed = difference(outputs_of(model, inputs), without)
+        with tracing_mode(copied), _LowestPrecision() as seen:
+            before = outputs_of(copied, inputs)
     except Exception as error:
-        return Proof(name, axis.size, float("inf"), None, f"{type(error).__name__}: {error}")
-    return Proof(name, axis.size, permuted, removed)
+        raise GraphError(f"a copy of the model in float64 does not run: {blame(error)}") from error
+    trial = _Trial(graph, copied, inputs, before, TOLERANCES[seen.lowest])
+    return [trial.prove(axis, torch.randperm(axis.size, generator=generator)) for axis in graph.sculptable]
+
+
+class _LowestPrecision(TorchDispatchMode):
+    """Sees the floating-point type of lowest precision among all results."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lowest = torch.float64
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        kinds = [leaf.dtype for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.lowest = max(self.lowest, *filter(TOLERANCES.get, kinds), self.lowest, key=TOLERANCES.__getitem__)
+        return result
+
+
+class _Trial(NamedTuple):
+    """A model in float64 and what it answers as it is."""
+
+    graph: Graph
+    model: nn.Module
+    inputs: Inputs
+    before: list[Tensor]
+    tolerance: float
+
+    def prove(self, axis: Axis, order: Tensor) -> Proof:
+        """Permute the units of an axis, then do without the later half of them."""
+        try:
+            permuted = difference(self.before, self._outputs(axis.name, Change(order)))
+            removed = None
+            if axis.size > 1:
+                kept = order[: max(1, axis.size // 2)].sort().values
+                without = self._outputs(axis.name, Change(kept))
+                if axis.exact:
+                    weights = torch.zeros(axis.size, dtype=torch.float64).index_fill_(0, kept, 1)
+                    silenced = Change(torch.arange(axis.size), weights)
+                    removed = difference(self._outputs(axis.name, silenced), without)
+        except Exception as error:
+            return Proof(axis.name, axis.size, float("inf"), None, self.tolerance, blame(error))
+        return Proof(axis.name, axis.size, permuted, removed, self.tolerance)
+
+    def _outputs(self, name: str, change: Change) -> list[Tensor]:
+        with rearranged(self.model, self.graph, self.graph.rearrangement({name: change})), tracing_mode(self.model):
+            return outputs_of(self.model, self.inputs)
 
 
 @contextmanager
@@ -133,16 +178,22 @@ def in_double(inputs: Inputs) -> Inputs:
 
 
 def difference(a: list[Tensor], b: list[Tensor]) -> float:
-    """The largest difference, relative to the largest entry; infinite where shapes differ."""
+    """The largest difference, relative to the largest finite entry; infinite where shapes, infinities, NaNs differ."""
     if [x.shape for x in a] != [y.shape for y in b]:
         return float("inf")
-    worst = 0.0
-    for x, y in zip(a, b, strict=True):
-        if x.numel():
-            x, y = x.double(), y.double()
-            gap = float((x - y).abs().max() / x.abs().max().clamp(min=1e-30))
-            worst = max(worst, gap if gap == gap else float("inf"))
-    return worst
+    return max((_gap(_real(x), _real(y)) for x, y in zip(a, b, strict=True) if x.numel()), default=0.0)
+
+
+def _gap(x: Tensor, y: Tensor) -> float:
+    finite = x.isfinite()
+    if not torch.allclose(x[~finite], y[~finite], rtol=0, equal_nan=True) or not bool(y[finite].isfinite().all()):
+        return float("inf")
+    x, y = x[finite], y[finite]
+    return float((x - y).abs().max() / x.abs().max().clamp(min=1e-30)) if len(x) else 0.0
+
+
+def _real(x: Tensor) -> Tensor:
+    return torch.view_as_real(x.resolve_conj()).double() if x.is_complex() else x.double()
 
 
 def _plain(answer: Any) -> Any:

@@ -34,7 +34,7 @@ def test_a_wrong_graph_fails_with_the_reason(name: str, reason: str, netsculpt: 
     _, line, _, last = answer.out.splitlines()
     assert answer.code == 1
     assert line.startswith("first      6  ")
-    assert line.endswith(f"  FAILED: {reason}")
+    assert f"  FAILED: {reason}" in line
     assert last.startswith("0 of 1 axes hold")
 
 
@@ -61,5 +61,5 @@ def test_nothing_to_verify_is_no_success(netsculpt: Callable[..., Answer]) -> No
 def test_a_model_for_half_precision_only_is_told_so(netsculpt: Callable[..., Answer]) -> None:
     answer = netsculpt("verify", "mine:half", "--shape", "2x5")
     assert (answer.code, answer.out) == (1, "")
-    assert answer.err.startswith("netsculpt: mine:half does not run as a copy in float64: RuntimeError: ")
+    assert answer.err.startswith("netsculpt: a copy of the model in float64 does not run: RuntimeError: ")
     assert answer.err.count("\n") == 1

@@ -23,8 +23,6 @@ from tests.edit.subjects import BY_NAME, Subject, close, subject
 
 PROCESSES = 3
 OPTIMIZED = ("resnet_basic", "mobilenet_v3", "densenet", "shufflenet_v2", "gpt2", "llama", "lstm_tagger", "swin")
-# Their norms compute in float32 whatever the model is in, so units in another order round otherwise.
-SINGLE = ("hf_llama", "hf_qwen3")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -171,9 +169,7 @@ def test_a_plan_for_the_whole_model(model: Subject) -> None:
     assert plan.after is not None
     assert outcome.after == plan.after
     assert plan.after.params == parameters(model.model)
-    bound = 1e-5 if model.architecture.name in SINGLE else 1e-9
-    for proof in model.graph.verify(model.model):
-        assert max(proof.permuted, proof.removed or 0.0) <= bound, proof
+    assert [proof for proof in model.graph.verify(model.model) if not proof.holds] == []
     train_step(model)
     assert edit.history(model.model).records[1]["axes"].keys() == {axis.name for axis in model.graph.sculptable}
     undo(model.model, to=0)

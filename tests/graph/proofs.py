@@ -13,12 +13,11 @@ from netsculpt.graph import Change, Gather, Graph, Rearrangement
 from netsculpt.graph.program import Inputs
 from netsculpt.graph.verify import difference, in_double, outputs_of, rearranged, verify
 
-BOUND = 1e-9
 
-
-def failures(graph: Graph, model: nn.Module, bound: float = BOUND) -> list[str]:
+def failures(graph: Graph, model: nn.Module) -> list[str]:
     """Everything that a graph says of its model and that is not so; nothing is left unproved."""
-    found = [str(proof) for proof in verify(graph, model, graph.inputs.args, graph.inputs.kwargs) if not proof.holds]
+    proofs = verify(graph, model, graph.inputs.args, graph.inputs.kwargs)
+    found, bound = [str(proof) for proof in proofs if not proof.holds], max((p.tolerance for p in proofs), default=0.0)
     trial = _Trial(graph, model)
     for axis in graph.sculptable:
         if axis.uncopyable is None:
