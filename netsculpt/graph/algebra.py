@@ -4,14 +4,16 @@ Leaves are bound by union-find; products and concatenations of unlike shape are 
 cuts. What has no common refinement (6 = 2 × 3 against 3 × 2) is frozen, with the place where it happened.
 """
 
+from collections.abc import Callable
+
 from netsculpt.graph.terms import Kind, Term, concat, flatten, leaf, leaves, product
 
 
 class Algebra:
-    """Equates and freezes terms. ``where`` says what is being looked at, for the reasons it writes."""
+    """Equates and freezes terms. ``where`` tells the operation that asks for it, which reasons name."""
 
     def __init__(self) -> None:
-        self.where = ""
+        self.where: Callable[[], str] = str
 
     def freeze(self, term: Term, why: str) -> None:
         """Forbid changing the units of every axis in ``term``; the first reason stays."""
@@ -92,7 +94,7 @@ class Algebra:
 
     def _mark(self, piece: Term) -> Term:
         if piece.size == 1:
-            self.freeze(piece, f"a single piece of a whole that is divided ({self.where})")
+            self.freeze(piece, f"a single piece of a whole that is divided ({self.where()})")
         return piece
 
     def _outer(self, size: int) -> Term:
@@ -106,7 +108,7 @@ class Algebra:
             return
         for axis in inside:  # beside an axis inside itself there is only what has no extent, and must stay so
             if axis is not bound or times > 1:
-                self.freeze(axis, f"a dimension of size {axis.size} ({self.where})")
+                self.freeze(axis, f"a dimension of size {axis.size} ({self.where()})")
 
     def _merge(self, a: Term, b: Term) -> None:
         """Have one stand for both, unless it is a part of the other one, which only adds dimensions of size 1."""
@@ -120,9 +122,9 @@ class Algebra:
 
     def _give_up(self, a: Term, b: Term) -> None:
         if a.size != b.size:
-            why = f"dimensions of {a.size} and of {b.size} entries meet ({self.where})"
+            why = f"dimensions of {a.size} and of {b.size} entries meet ({self.where()})"
         else:
-            why = f"{a.size} entries are divided as {a} and as {b}, which no unit fits ({self.where})"
+            why = f"{a.size} entries are divided as {a} and as {b}, which no unit fits ({self.where()})"
         self.freeze(a, why)
         self.freeze(b, why)
 
@@ -146,7 +148,7 @@ class Algebra:
             self.equate(factors[1], smaller)
             rest.extend(flatten(factors[0], Kind.PRODUCT))
         for term in (*left, *right):
-            self.freeze(term, f"a dimension of size 1 ({self.where})")
+            self.freeze(term, f"a dimension of size 1 ({self.where()})")
         return True
 
     def _match_concats(self, a: Term, b: Term) -> bool:

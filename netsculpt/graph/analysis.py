@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -114,14 +115,14 @@ class Analysis:
             source = _look_up(node.args[0], values)
             index: Any = node.args[1]
             return source[index] if isinstance(source, (list, tuple)) else None
-        if not sizes_of(node) or any(mark in str(node.target) for mark in EFFECTS):
+        if not sizes_of(node) or _only_checks(node.target):
             return _scalar(node)
-        args = pytree.tree_map(lambda item: _look_up(item, values), node.args)
-        kwargs = pytree.tree_map(lambda item: _look_up(item, values), node.kwargs)
+        args: Any = fx.node.map_arg(node.args, values.get)
+        kwargs: Any = fx.node.map_arg(node.kwargs, values.get)
         if isinstance(node.target, torch._ops.HigherOrderOperator):
             return self._nested(node, args)
         call, known = Call(node, _named(node, args, kwargs), self.algebra, self.facts), len(self.facts.roles)
-        self.algebra.where = call.where
+        self.algebra.where = lambda: call.where
         result = self._outcome(call)
         self._follow(call, known)
         inputs = tuple(term for value in call.values() for term in value.dims)
@@ -173,7 +174,7 @@ class Analysis:
         """Operations that run a graph of their own, such as a block under torch.no_grad."""
         body = next((item for item in args if isinstance(item, fx.GraphModule)), None)
         if body is None:
-            return self._refuse(Call(node, dict(enumerate(args)), self.algebra, self.facts))  # type: ignore[arg-type]
+            return self._refuse(Call(node, dict(enumerate(args)), self.algebra, self.facts))
         operands = args[args.index(body) + 1 :]
         if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
             operands = operands[0]
@@ -224,6 +225,11 @@ def _is_pointwise(target: torch._ops.OpOverload) -> bool:
 
 def _several(call: Call) -> bool:
     return isinstance(call.node.meta["val"], (list, tuple))
+
+
+@cache
+def _only_checks(target: Any) -> bool:
+    return any(mark in str(target) for mark in EFFECTS)
 
 
 def _look_up(item: Any, values: Mapping[fx.Node, Any]) -> Any:

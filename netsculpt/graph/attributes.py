@@ -52,10 +52,11 @@ def find_attributes(model: nn.Module, analysis: Analysis) -> list[SizeAttribute]
     """
     found: list[SizeAttribute] = []
     stated = _by_module(model, analysis.facts.sizes)
+    made = _made_by(analysis)
     for path, module in model.named_modules():
         facts = stated.get(path, [])
         found.extend(_of_layer(path, module, analysis, facts))
-        matched = _of_code(path, module, facts, analysis)
+        matched = _of_code(path, module, facts, made.get(path, ()), analysis.algebra) if facts else []
         found.extend(matched)
         for fact in facts:
             _freeze_literal(fact, matched, analysis.algebra)
@@ -169,11 +170,11 @@ def _of_attention(path: str, module: nn.MultiheadAttention, dims: object, algebr
         yield _states(path, attribute, each[1] if each else width)
 
 
-def _of_code(path: str, module: nn.Module, facts: list[SizeFact], analysis: Analysis) -> list[SizeAttribute]:
+def _of_code(
+    path: str, module: nn.Module, facts: Sequence[SizeFact], made: Sequence[Term], algebra: Algebra
+) -> list[SizeAttribute]:
     """Attributes of a user's module that its forward divided or merged dimensions by."""
     found = _split_sizes(path, module, facts)
-    algebra = analysis.algebra
-    made = [fact.term for fact in analysis.facts.roles if fact.role is Role.PRODUCER and _owned(fact.tensors, path)]
     for name, value in list(vars(module).items()):
         if isinstance(value, bool) or not isinstance(value, int) or value < 2 or PLACES.search(name):
             continue
@@ -189,8 +190,14 @@ def _of_code(path: str, module: nn.Module, facts: list[SizeFact], analysis: Anal
     return found
 
 
-def _owned(tensors: frozenset[str], path: str) -> bool:
-    return any(name.rpartition(".")[0] == path for name in tensors)
+def _made_by(analysis: Analysis) -> dict[str, list[Term]]:
+    """The dimensions that the tensors of each module make."""
+    made: dict[str, list[Term]] = {}
+    for fact in analysis.facts.roles:
+        if fact.role is Role.PRODUCER:
+            for path in dict.fromkeys(name.rpartition(".")[0] for name in sorted(fact.tensors)):
+                made.setdefault(path, []).append(fact.term)
+    return made
 
 
 def _likeliest(terms: Sequence[Term], made: Sequence[Term], name: str) -> Term:

@@ -78,10 +78,16 @@ class Call:
 
     def values(self) -> list[Value]:
         """All tensor arguments, those inside lists too, in the order of the schema."""
+        return list(self._values)
+
+    @cached_property
+    def _values(self) -> list[Value]:
         found: list[Value] = []
         for argument in self.arguments.values():
-            items = argument if isinstance(argument, (list, tuple)) else (argument,)
-            found.extend(item for item in items if isinstance(item, Value))
+            if isinstance(argument, Value):
+                found.append(argument)
+            elif isinstance(argument, (list, tuple)):
+                found.extend(item for item in argument if isinstance(item, Value))
         return found
 
     # -- equating and freezing --------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from netsculpt.graph.analysis import Analysis
 from netsculpt.graph.facts import Contraction, Operand, RootFact
-from netsculpt.graph.limits import NOWHERE, Limit, Where
+from netsculpt.graph.limits import Limit, Where
 from netsculpt.graph.makings import UNKNOWN, Making, Monomial, Opaque, Piece, Root, Scaler
-from netsculpt.graph.terms import Kind, Term, leaves
+from netsculpt.graph.reach import Tensors
+from netsculpt.graph.terms import Term, leaves
 
 
 class Rescale(NamedTuple):
@@ -52,68 +53,8 @@ def weigh(axes: Sequence[Term], analysis: Analysis) -> dict[Term, Weighing]:
         for axis in dict.fromkeys(leaves(contraction.term)):
             if axis in sums:
                 sums[axis].append(contraction)
-    tensors = _Tensors(analysis.tensors)
+    tensors = Tensors(analysis.tensors)
     return {axis: _Scale(axis, sums[axis], tensors, analysis.facts.followed).weighing() for axis in axes}
-
-
-class _Tensors:
-    """In which dimensions of a tensor an axis lies."""
-
-    def __init__(self, tensors: Mapping[str, Sequence[Term]]) -> None:
-        self._tensors = tensors
-        self._axes: dict[Term, frozenset[Term]] = {}
-
-    def axes(self, term: Term) -> frozenset[Term]:
-        root = term.find()
-        if root not in self._axes:
-            self._axes[root] = frozenset(leaves(root))
-        return self._axes[root]
-
-    def reach(self, factor: Scaler | Opaque, axis: Term) -> bool | None:
-        """Whether what happens to a factor's units happens to those of the value; None where that cannot be told."""
-        for over, kept in factor.sums:
-            if not any(axis in self.axes(term) for term in kept):
-                return False
-            if any(axis in self.axes(term) for term in over):
-                return None
-        return True
-
-    def dims(self, scaler: Scaler, axis: Term) -> list[int]:
-        """The dimensions along which scaling slices of ``axis`` may scale its units."""
-        if self.reach(scaler, axis) is False:
-            return []
-        terms = self._tensors[scaler.tensor]
-        dims = range(len(terms)) if scaler.dim is None else (scaler.dim,)
-        return [dim for dim in dims if dim not in scaler.spent and axis in self.axes(terms[dim])]
-
-    def limit(self, scaler: Scaler, dim: int) -> Limit | None:
-        """The indices to which the scaler is limited along a dimension; None where axes do not tell them."""
-        pinned: set[tuple[Term, int]] = set()
-        inside = list(leaves(self._tensors[scaler.tensor][dim]))
-        for term, index in scaler.where:
-            found = [pair for pair in _pinned(term, index) if pair[0] in inside]
-            if any(inside.count(axis) > 1 for axis, _ in found):
-                return None
-            pinned.update(found)
-        return frozenset(pinned)
-
-
-def _pinned(term: Term, index: int) -> list[tuple[Term, int]]:
-    """The index of every axis in ``term`` at its entry ``index``; NOWHERE for those that the entry is not of."""
-    root = term.find()
-    if root.kind is Kind.LEAF:
-        return [(root, index)]
-    found: list[tuple[Term, int]] = []
-    if root.kind is Kind.PRODUCT:
-        for part in reversed(root.parts):
-            found.extend(_pinned(part, index % part.size))
-            index //= part.size
-        return found
-    for part in root.parts:
-        here = 0 <= index < part.size
-        found.extend(_pinned(part, index) if here else ((axis, NOWHERE) for axis in leaves(part)))
-        index -= part.size
-    return found
 
 
 class _Places:
@@ -121,12 +62,15 @@ class _Places:
 
     def __init__(self, places: Iterable[Where] = (), made: bool = False) -> None:
         self.made = made
+        self.tensors: set[str] = set()
         self.limits: dict[tuple[str, int], dict[Limit, None]] = {}
         for tensor, dim, limit in places:
+            self.tensors.add(tensor)
             self.limits.setdefault((tensor, dim), {}).setdefault(limit)
 
     def add(self, other: _Places) -> None:
         self.made = self.made or other.made
+        self.tensors |= other.tensors
         for key, limits in other.limits.items():
             self.limits.setdefault(key, {}).update(limits)
 
@@ -158,11 +102,13 @@ class _Scale:
     """One axis, and all sums over it."""
 
     def __init__(
-        self, axis: Term, contractions: Sequence[Contraction], tensors: _Tensors, followed: set[RootFact]
+        self, axis: Term, contractions: Sequence[Contraction], tensors: Tensors, followed: set[RootFact]
     ) -> None:
         self._axis = axis
         self._tensors = tensors
         self._followed = {fact for fact in followed if axis in tensors.axes(fact.term)}
+        self._dims: dict[Scaler, list[int]] = {}
+        self._found: dict[Scaler, Where | None] = {}
         self._sums = [self._sum(contraction) for contraction in contractions]
 
     def weighing(self) -> Weighing:
@@ -216,10 +162,20 @@ class _Scale:
         """The slices that a factor is in proportion to, if there is one such dimension."""
         if not isinstance(factor, Scaler):
             return None
-        dims = self._tensors.dims(factor, self._axis)
+        if factor not in self._found:
+            self._found[factor] = self._place_of(factor)
+        return self._found[factor]
+
+    def _place_of(self, factor: Scaler) -> Where | None:
+        dims = self._dims_of(factor)
         known = len(dims) == 1 and self._tensors.reach(factor, self._axis)
         limit = self._tensors.limit(factor, dims[0]) if known else None
         return (factor.tensor, dims[0], limit) if limit is not None else None
+
+    def _dims_of(self, scaler: Scaler) -> list[int]:
+        if scaler not in self._dims:
+            self._dims[scaler] = self._tensors.dims(scaler, self._axis)
+        return self._dims[scaler]
 
     def _picked(self, number: int) -> _Places:
         places = _Places()
@@ -246,7 +202,9 @@ class _Scale:
         return power
 
     def _covered(self, scaler: Scaler, places: _Places) -> bool | None:
-        dims = self._tensors.dims(scaler, self._axis)
+        if scaler.tensor not in places.tensors:  # most of them: a unit is seldom used by many weights
+            return False
+        dims = self._dims_of(scaler)
         if not any((scaler.tensor, dim) in places.limits for dim in dims):
             return False
         place = self._place(scaler)

@@ -74,7 +74,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[Term], Algebra]:
     """Terms that share parts, after a few operations on them."""
     pool: list[Term] = []
     algebra = Algebra()
-    algebra.where = "somewhere"
+    algebra.where = lambda: "somewhere"
     for size in draw(st.lists(st.sampled_from(SIZES), min_size=1, max_size=3)):
         grow(draw, size, pool)
     for _ in range(draw(st.integers(0, 6))):
@@ -242,7 +242,7 @@ def test_resized_axes_resize_what_contains_them(change: tuple[Term, dict[Term, t
 
 def algebra() -> Algebra:
     made = Algebra()
-    made.where = "aten.add in block"
+    made.where = lambda: "aten.add in block"
     return made
 
 
