@@ -174,7 +174,7 @@ class Analysis:
         """Operations that run a graph of their own, such as a block under torch.no_grad."""
         body = next((item for item in args if isinstance(item, fx.GraphModule)), None)
         if body is None:
-            return self._refuse(Call(node, dict(enumerate(args)), self.algebra, self.facts))
+            return self._refuse(Call(node, {str(k): item for k, item in enumerate(args)}, self.algebra, self.facts))
         operands = args[args.index(body) + 1 :]
         if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
             operands = operands[0]
