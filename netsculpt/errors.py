@@ -27,3 +27,7 @@ class EditError(NetsculptError, RuntimeError):
 
 class BudgetError(ArgumentError):
     """A budget makes no sense, or cannot be kept."""
+
+
+class MeasureError(NetsculptError, RuntimeError):
+    """What was measured cannot be trusted, or belongs to a model that has changed since."""

@@ -21,7 +21,7 @@ from netsculpt.graph.facts import Facts, Role, Value
 from netsculpt.graph.makings import CONSTANT, UNKNOWN, parameter
 from netsculpt.graph.registry import Outcome, find_rule
 from netsculpt.graph.rules.elementwise import pointwise
-from netsculpt.graph.source import size_hint, sizes_of
+from netsculpt.graph.source import is_pointwise, named_arguments, size_hint, sizes_of
 from netsculpt.graph.terms import Term, leaf
 
 STATE = {InputKind.PARAMETER, InputKind.BUFFER}
@@ -121,7 +121,7 @@ class Analysis:
         kwargs: Any = fx.node.map_arg(node.kwargs, values.get)
         if isinstance(node.target, torch._ops.HigherOrderOperator):
             return self._nested(node, args)
-        call, known = Call(node, _named(node, args, kwargs), self.algebra, self.facts), len(self.facts.roles)
+        call, known = Call(node, named_arguments(node, args, kwargs), self.algebra, self.facts), len(self.facts.roles)
         self.algebra.where = lambda: call.where
         result = self._outcome(call)
         self._follow(call, known)
@@ -157,7 +157,7 @@ class Analysis:
         found = find_rule(name, node.target._schema.overload_name or "default")
         if found is not None:
             return found
-        return pointwise if _is_pointwise(node.target) else self._refuse
+        return pointwise if is_pointwise(node.target) else self._refuse
 
     def _refuse(self, call: Call) -> list[Value]:
         """An operation without a rule: nothing that it touches may change."""
@@ -215,14 +215,6 @@ def _name(node: fx.Node) -> str:
     return f"{target._schema.name}.{overload}" if overload else target._schema.name
 
 
-def _is_pointwise(target: torch._ops.OpOverload) -> bool:
-    """Whether torch says so of any overload: it does not of all of them, nor of all in-place ones."""
-    name = target._schema.name.split("::")[-1]
-    packets = [target.overloadpacket, getattr(torch.ops.aten, name.rstrip("_"), None)]
-    found = [getattr(packet, each) for packet in packets if packet is not None for each in packet.overloads()]
-    return any(torch.Tag.pointwise in each.tags for each in found)
-
-
 def _several(call: Call) -> bool:
     return isinstance(call.node.meta["val"], (list, tuple))
 
@@ -241,21 +233,6 @@ def _scalar(node: fx.Node) -> Any:
     if isinstance(value, (SymInt, int)) and not isinstance(value, bool):
         return size_hint(value)
     return None if isinstance(value, (SymBool, SymFloat)) else value
-
-
-def _named(node: fx.Node, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by the names of the operation's schema, defaults filled in."""
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return {str(number): item for number, item in enumerate(args)} | dict(kwargs)
-    named = {}
-    for number, argument in enumerate(node.target._schema.arguments):
-        if number < len(args):
-            named[argument.name] = args[number]
-        elif argument.name in kwargs:
-            named[argument.name] = kwargs[argument.name]
-        else:
-            named[argument.name] = argument.default_value
-    return named
 
 
 def _as_values(call: Call, outcome: Outcome) -> Any:

@@ -61,6 +61,7 @@ class Graph:
         dynamic_batch: whether multiply-accumulates are those of one example, or of the whole traced batch.
         program: the traced program; it describes the model as it was when traced.
         protected: (module path, side) of the ignored layers.
+        values: operation of the program -> the terms of its outputs' dimensions.
     """
 
     axes: tuple[Axis, ...]
@@ -73,6 +74,7 @@ class Graph:
     products: tuple[tuple[Term, ...], ...] = field(repr=False)
     batch: tuple[Term, ...] = field(repr=False)
     protected: tuple[tuple[str, str], ...] = field(repr=False)
+    values: dict[str, tuple[tuple[Term, ...], ...]] = field(repr=False)
 
     def __getitem__(self, name: str) -> Axis:
         """The axis called ``name``.

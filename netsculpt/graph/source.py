@@ -1,11 +1,13 @@
-"""Where a traced node comes from: shapes, module path, source line."""
+"""What a traced node is and where it comes from: arguments, shapes, module path, source line."""
 
 from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import SymInt, Tensor, fx
 
 _INTERNAL = re.compile(r"[/\\\\](torch|netsculpt|contextlib\.py|functools\.py|<)")  # frames that are not the user's
@@ -24,6 +26,29 @@ def sizes_of(node: fx.Node) -> list[tuple[int, ...]]:
     value = node.meta.get("val")
     values = value if isinstance(value, (list, tuple)) else (value,)
     return [tuple(map(size_hint, item.shape)) for item in values if isinstance(item, Tensor)]
+
+
+def named_arguments(node: fx.Node, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by the names of the operation's schema, defaults filled in."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return {str(number): item for number, item in enumerate(args)} | dict(kwargs)
+    named = {}
+    for number, argument in enumerate(node.target._schema.arguments):
+        if number < len(args):
+            named[argument.name] = args[number]
+        elif argument.name in kwargs:
+            named[argument.name] = kwargs[argument.name]
+        else:
+            named[argument.name] = argument.default_value
+    return named
+
+
+def is_pointwise(target: torch._ops.OpOverload) -> bool:
+    """Whether torch says so of any overload: it does not of all of them, nor of all in-place ones."""
+    name = target._schema.name.split("::")[-1]
+    packets = [target.overloadpacket, getattr(torch.ops.aten, name.rstrip("_"), None)]
+    found = [getattr(packet, each) for packet in packets if packet is not None for each in packet.overloads()]
+    return any(torch.Tag.pointwise in each.tags for each in found)
 
 
 def modules_of(node: fx.Node) -> list[str]:

@@ -102,6 +102,7 @@ def _graph(
         products=tuple(analysis.facts.macs),
         batch=tuple(analysis.batch),
         protected=tuple(protected),
+        values={step.node.name: step.outputs for step in analysis.steps if step.node.graph is program.exported.graph},
     )
 
 

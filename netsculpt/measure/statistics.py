@@ -1,0 +1,252 @@
+"""One calibration pass: what the loss says about every unit that can be measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.utils import _pytree as pytree
+
+from netsculpt.errors import ArgumentError, MeasureError
+from netsculpt.graph import Graph
+from netsculpt.graph.program import Inputs, as_inputs
+from netsculpt.graph.untouched import tracing_mode
+from netsculpt.measure.coordinates import Coordinates
+from netsculpt.measure.kinks import Kernel
+from netsculpt.measure.playback import Playback, state_of
+from netsculpt.measure.samples import Sample
+from netsculpt.measure.units import Unit, find_units
+
+LossFn = Callable[[Any, Any], Tensor]
+BYTES = 2 << 30
+
+
+class Batch(NamedTuple):
+    """One batch of a loader: the model's inputs, what the loss compares its answer with, and the number of examples."""
+
+    inputs: Inputs
+    target: Any
+    size: int
+
+
+@dataclass(eq=False)
+class Statistics:
+    """What a calibration pass found. Belongs to the model as it was then.
+
+    Attributes:
+        graph: of the model.
+        units: what was measured, by axis.
+        reasons: axis -> why it was not.
+        loss: mean loss on the calibration data.
+        examples: number of calibration examples, of all ranks.
+        step: length of the offsets for which kinks were smeared.
+    """
+
+    graph: Graph
+    units: Mapping[str, Unit]
+    reasons: Mapping[str, str]
+    loss: float
+    examples: int
+    step: float
+    _model: nn.Module = field(repr=False)
+    _batches: list[Batch] = field(repr=False)
+    _loss_fn: LossFn = field(repr=False)
+    _kernel: str | float = field(repr=False)
+    _kept: list[dict[str, Sample]] = field(default_factory=list, repr=False)
+    _versions: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+
+    def samples(self, axes: Iterable[str] | None = None) -> Iterator[dict[str, Sample]]:
+        """The samples of every batch, by axis: those that were kept, and the others measured anew.
+
+        Raises:
+            MeasureError: the model has changed since.
+        """
+        self.require_current()
+        wanted = set(self.units if axes is None else axes)
+        for number, batch in enumerate(self._batches):
+            if number < len(self._kept):
+                yield {name: sample for name, sample in self._kept[number].items() if name in wanted}
+            else:
+                units = {name: unit for name, unit in self.units.items() if name in wanted}
+                yield _measured(self, units, batch)[1]
+
+    def coordinates(self, axis: str) -> Coordinates:
+        """How directions of the units of an axis lie in its parameters."""
+        return Coordinates(self.units[axis], state_of(self.graph.program.exported))
+
+    def changes(self, directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What moving every unit by [m, d] does to the loss, the rest of the network at first order: axis -> [m]."""
+        found = {name: torch.zeros(len(v), dtype=torch.float64, device=v.device) for name, v in directions.items()}
+        for batch in self.samples(directions):
+            for name, sample in batch.items():
+                found[name] += sample.change(self.coordinates(name), directions[name])
+        return {name: summed(each) for name, each in found.items()}
+
+    def require_current(self) -> None:
+        """Refuse to go on with a model that has other parameters than those that were measured."""
+        if self._versions != _versions(self._model):
+            raise MeasureError("the model has changed since it was measured; measure it again")
+
+
+def measure(
+    model: nn.Module,
+    graph: Graph,
+    loader: Iterable[Any],
+    loss_fn: LossFn,
+    *,
+    step: float = 1e-2,
+    kink: str | float = "triangle",
+    max_batches: int | None = None,
+    max_bytes: int = BYTES,
+    axes: Iterable[str] | None = None,
+) -> Statistics:
+    """Run calibration batches through a model in eval mode and keep what the loss says about its units.
+
+    Args:
+        model: the graph's; not changed. Nothing of it gets a gradient.
+        graph: as ``trace`` made it, or as edits have kept it.
+        loader: batches: a tuple or list of the model's inputs and then the target, or a dict of keyword arguments of
+            the model, which then is the target, too.
+        loss_fn: ``loss_fn(model's answer, target)``, a scalar: the mean over a batch.
+        step: length of the offsets that are to be tried, in the units of the weights.
+        kink: what bends at a kink of an activation: ``"triangle"`` of the width of the step, or the β of a softplus
+            whose second derivative stands for it (3 in the published code).
+        max_batches: as many batches at most; None for all.
+        max_bytes: as much of the activations is kept; the rest is computed anew when it is needed.
+        axes: names of the axes to measure; all that can be by default.
+
+    Returns:
+        Statistics. Under torch.distributed every rank measures its own batches, and sums go over all ranks.
+
+    Raises:
+        ArgumentError: no batch, or one that does not fit the model, or the loss is not a scalar.
+        MeasureError: the loss or a gradient is not finite, or no axis can be measured.
+    """
+    if not step > 0 or not math.isfinite(step):
+        raise ArgumentError(f"step must be a length above 0, not {step!r}")
+    if kink != "triangle" and (isinstance(kink, str) or not kink > 0):
+        raise ArgumentError(f"kink must be 'triangle' or the β of a softplus, not {kink!r}")
+    units, reasons = find_units(graph)
+    if axes is not None:
+        units = {graph[name].name: units[name] for name in axes if name in units or _refuse(name, graph, reasons)}
+    if not units:
+        raise MeasureError(f"no axis can be measured: {next(iter(reasons.values()), 'the model has none')}")
+    batches = [_batch(each, graph) for _, each in zip(range(max_batches or 1 << 60), loader, strict=False)]
+    if not batches:
+        raise ArgumentError("the loader has no batch")
+    total = torch.tensor(float(sum(batch.size for batch in batches)))
+    stats = Statistics(graph, units, reasons, 0.0, int(summed(total)), step, model, batches, loss_fn, kink)
+    loss, room = torch.zeros((), dtype=torch.float64), max_bytes
+    for batch in batches:
+        share, samples = _measured(stats, units, batch)
+        loss += share.double().cpu()
+        room -= _bytes(samples.values())  # once below zero it stays there
+        if room >= 0:
+            stats._kept.append(samples)
+    stats.loss = float(summed(loss))
+    stats._versions = _versions(model)
+    return stats
+
+
+def summed(tensor: Tensor) -> Tensor:
+    """The sum over all ranks, in place; the tensor itself where there is one process."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def _refuse(name: str, graph: Graph, reasons: Mapping[str, str]) -> bool:
+    raise ArgumentError(f"axis {graph[name].name!r} cannot be measured: {reasons[name]}")
+
+
+def _versions(model: nn.Module) -> tuple[tuple[int, int], ...]:
+    return tuple((id(parameter), parameter._version) for parameter in model.parameters())
+
+
+def _batch(given: Any, graph: Graph) -> Batch:
+    """Which of a batch goes into the model."""
+    example = graph.inputs
+    if isinstance(given, Mapping):
+        missing = [name for name in example.kwargs if name not in given]
+        if missing:
+            raise ArgumentError(f"a batch of the loader lacks {missing[0]!r}, which the model was traced with")
+        inputs, target = Inputs((), {name: given[name] for name in example.kwargs}), given
+    elif isinstance(given, (tuple, list)) and len(given) == len(example.args) + 1 and not example.kwargs:
+        inputs, target = Inputs(tuple(given[:-1]), {}), given[-1]
+    else:
+        what = f"{len(given)} entries" if isinstance(given, (tuple, list)) else type(given).__name__
+        wanted = f"{len(example.args)} inputs and a target" if not example.kwargs else "a dict of keyword arguments"
+        raise ArgumentError(f"a batch of the loader must be {wanted}, not {what}")
+    sizes = [leaf.shape[0] for leaf in pytree.tree_leaves(tuple(inputs)) if isinstance(leaf, Tensor) and leaf.dim()]
+    return Batch(as_inputs(inputs.args, inputs.kwargs), target, sizes[0] if sizes else 1)
+
+
+def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tuple[Tensor, dict[str, Sample]]:
+    """A batch's share of the loss, and its samples."""
+    keep = {name for unit in units.values() for name in (*unit.sides, *(p.source for p in unit.producers))}
+    keep |= {producer.node for unit in units.values() for producer in unit.producers}
+    playback = Playback(stats.graph.program.exported, keep, [use for unit in units.values() for use in unit.uses])
+    device = next(stats._model.parameters()).device
+    inputs, target = pytree.tree_map_only(Tensor, lambda leaf: leaf.to(device), (tuple(batch.inputs), batch.target))
+    with tracing_mode(stats._model), torch.enable_grad():
+        loss = stats._loss_fn(playback.outputs(Inputs(*inputs)), target)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            raise ArgumentError("loss_fn must return a scalar tensor, the mean over the batch")
+        if not bool(loss.isfinite()):
+            raise MeasureError(f"the loss on the calibration data is {float(loss)}, not a finite number")
+        share = loss * (batch.size / stats.examples)
+        found = torch.autograd.grad(share, list(playback.taps.values()), allow_unused=True)
+    gradients = {
+        use: torch.zeros_like(tap) if gradient is None else gradient
+        for (use, tap), gradient in zip(playback.taps.items(), found, strict=True)
+    }
+    samples = {name: _sample(unit, playback.kept, gradients, stats) for name, unit in units.items()}
+    return share.detach(), samples
+
+
+def _sample(
+    unit: Unit, kept: Mapping[str, Any], gradients: Mapping[tuple[str, str], Tensor], stats: Statistics
+) -> Sample:
+    for use in unit.uses:
+        if not bool(gradients[use].isfinite().all()):
+            raise MeasureError(f"the gradient at the units of {unit.axis!r} is not finite")
+    return Sample(
+        unit,
+        tuple(kept[producer.source] for producer in unit.producers),
+        tuple(kept[producer.node] for producer in unit.producers),
+        {name: kept[name] for name in unit.sides},
+        {use: gradients[use] for use in unit.uses},
+        _kernels(unit, kept, stats),
+    )
+
+
+def _kernels(unit: Unit, kept: Mapping[str, Any], stats: Statistics) -> Callable[[Tensor, Sequence[Tensor]], Kernel]:
+    """Kernels as wide as an offset of the step, in a direction that every patch is along, moves what bends."""
+    kind = stats._kernel
+    if not isinstance(kind, str):
+        beta = float(kind)
+        return lambda z, results: Kernel("softplus", beta)
+    state = state_of(stats.graph.program.exported)
+    norms = [p.patch_norm(kept[p.source], kept[p.node], state[p.weight]) for p in unit.producers]
+
+    def kernel(z: Tensor, results: Sequence[Tensor]) -> Kernel:
+        slopes = torch.autograd.grad(z.sum(), list(results), retain_graph=True, allow_unused=True)
+        pairs = zip(slopes, norms, strict=True)
+        width = sum(float(slope.square().mean().sqrt()) * norm for slope, norm in pairs if slope is not None)
+        return Kernel("triangle", max(stats.step * width, 1e-12))
+
+    return kernel
+
+
+def _bytes(samples: Iterable[Sample]) -> int:
+    """What samples hold, shared memory once."""
+    found: dict[int, int] = {}
+    for sample in samples:
+        for leaf in pytree.tree_leaves((sample.inputs, sample.results, dict(sample.sides), dict(sample.gradients))):
+            if isinstance(leaf, Tensor):
+                found[leaf.untyped_storage().data_ptr()] = leaf.untyped_storage().nbytes()
+    return sum(found.values())

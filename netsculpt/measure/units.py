@@ -1,0 +1,268 @@
+"""Units as functions of their own weights: from the layers that make them to the operations that mix them.
+
+Between its producers and whatever sums over its units, an axis is touched by operations that treat every unit alone:
+norms by channel, activations, gates, pooling, depthwise filters, residual sums. That stretch of the program is the
+unit's body; copies of a unit change the loss only through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export.graph_signature import InputKind
+
+from netsculpt.graph import Axis, Graph
+from netsculpt.graph.positions import contains, labels
+from netsculpt.graph.source import is_pointwise, named_arguments
+from netsculpt.graph.terms import Term
+from netsculpt.measure.kinks import KINKED
+from netsculpt.measure.producers import Producer, producer_of, weight_argument
+
+# Every entry of the result is one entry of an operand.
+REARRANGING = {
+    "view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "unsqueeze", "squeeze", "clone",
+    "contiguous", "alias", "to", "_to_copy", "dropout", "expand", "cat", "stack", "slice", "select", "chunk", "split",
+    "split_with_sizes", "unbind", "getitem", "repeat", "movedim", "detach",
+}  # fmt: skip
+# Linear in every operand that depends on the unit, or locally so.
+LINEAR = {
+    "mean", "sum", "conv1d", "conv2d", "conv3d", "pad", "constant_pad_nd", "pixel_shuffle", "reflection_pad2d",
+    "replication_pad2d", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d", "amax", "im2col", "col2im",
+}  # fmt: skip
+AFFINE = {"add", "sub", "neg", "rsub", "batch_norm", "_native_batch_norm_legit_no_training", "mul", "div", "subtract"}
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A parameter that makes units: the weight of a producer with its bias.
+
+    Attributes:
+        name: of the weight.
+        dim: its dimension that makes them.
+        rows: [m, r] the rows of every unit along it.
+        bias: name of the bias; None where there is none.
+        size: of that dimension.
+    """
+
+    name: str
+    dim: int
+    rows: Tensor
+    bias: str | None
+    size: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether row k of the weight is unit k, and there are no others."""
+        return self.rows.shape == (self.size, 1) and bool((self.rows[:, 0] == torch.arange(self.size)).all())
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """The units of one axis as functions of their incoming weights.
+
+    Attributes:
+        axis: name of the axis.
+        size: number of units, m.
+        weights: what makes them; one after the other they are the coordinates of a direction.
+        producers: the operations that use these weights.
+        body: the operations on units, in program order.
+        uses: (value, operation) where units leave for an operation that mixes them.
+        places: value of a use -> its dimension that holds units, and the unit of every entry of that, -1 for none.
+        sides: what operations of the body take besides.
+        kinked: whether some operation of the body has a kink.
+        diagonal: whether the second derivative by the only producer's result is one number per entry of it.
+    """
+
+    axis: str
+    size: int
+    weights: tuple[Weight, ...]
+    producers: tuple[Producer, ...]
+    body: tuple[fx.Node, ...]
+    uses: tuple[tuple[str, str], ...]
+    places: Mapping[str, tuple[int, Tensor]]
+    sides: frozenset[str]
+    kinked: bool
+    diagonal: bool
+
+
+def operation(node: fx.Node) -> str:
+    """The ATen operation of a node without namespace, overload and trailing underscore."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return getattr(node.target, "__name__", str(node.target))
+    name = node.target._schema.name.split("::")[-1]
+    return name.rstrip("_") if not name.startswith("_") else name
+
+
+def arguments_of(node: fx.Node) -> dict[str, Any]:
+    """A node's arguments by the names of its operation's schema."""
+    return named_arguments(node, node.args, node.kwargs)
+
+
+def find_units(graph: Graph) -> tuple[dict[str, Unit], dict[str, str]]:
+    """The units of all axes that can be measured, and why the others cannot: axis -> reason."""
+    program = _Program(graph)
+    units: dict[str, Unit] = {}
+    reasons: dict[str, str] = {}
+    for axis in graph.axes:
+        reason = axis.frozen or axis.inexact or axis.uncopyable
+        found = reason if reason else program.unit(axis)
+        if isinstance(found, Unit):
+            units[axis.name] = found
+        else:
+            reasons[axis.name] = found
+    return units, reasons
+
+
+class _Program:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        exported = graph.program.exported
+        self._nodes = list(exported.graph.nodes)
+        self._by_name = {node.name: node for node in self._nodes}
+        state = {InputKind.PARAMETER, InputKind.BUFFER}
+        first = {alias: name for name, aliases in graph.aliases.items() for alias in aliases}
+        self._state = {
+            spec.arg.name: first.get(str(spec.target), str(spec.target))
+            for spec in exported.graph_signature.input_specs
+            if spec.kind in state
+        }
+        self._producers: dict[tuple[str, int], list[Producer]] = {}
+        for node in self._nodes:
+            if node.op == "call_function":
+                self._note(node)
+
+    def _note(self, node: fx.Node) -> None:
+        arguments = arguments_of(node)
+        weight = weight_argument(arguments)
+        if weight is None or weight.name not in self._state:
+            return
+        bias = arguments.get("bias", arguments.get("self") if operation(node) == "addmm" else None)
+        bias = self._state.get(bias.name) if isinstance(bias, fx.Node) else None
+        producer = producer_of(node, arguments, self._state[weight.name], bias)
+        if producer is not None:
+            self._producers.setdefault((producer.weight, producer.dim), []).append(producer)
+
+    def unit(self, axis: Axis) -> Unit | str:
+        term = axis.term.find()
+        weights, producers = [], []
+        for name, dim in dict.fromkeys((place.tensor, place.dim) for place in axis.producers):
+            made = self._producers.get((name, dim))
+            if not made:
+                return f"{name} makes its units in another way than a linear layer or a convolution"
+            unit = labels(self._graph.tensors[name][dim], term, {})
+            rows = unit.argsort(stable=True)[int((unit < 0).sum()) :].reshape(axis.size, -1)
+            weights.append(Weight(name, dim, rows, made[0].bias, len(unit)))
+            producers.extend(made)
+        body, uses = self._body(axis, {producer.node for producer in producers})
+        if not any(_bends(node, {*(p.node for p in producers), *(n.name for n in body)}) for node in body):
+            return "no nonlinearity follows before its units are mixed, so no split changes the loss"
+        inside = {node.name for node in body} | {producer.node for producer in producers}
+        sides = {each.name for node in body for each in node.all_input_nodes} - inside
+        return Unit(
+            axis.name,
+            axis.size,
+            tuple(weights),
+            tuple(producers),
+            tuple(body),
+            tuple(uses),
+            {value: self._place(value, axis) for value, _ in uses},
+            frozenset(sides),
+            any(operation(node) in KINKED for node in body),
+            _diagonal(weights, producers, body),
+        )
+
+    def _body(self, axis: Axis, producers: set[str]) -> tuple[list[fx.Node], list[tuple[str, str]]]:
+        inside, body = set(producers), []
+        uses: list[tuple[str, str]] = []
+        for node in self._nodes:
+            if node.op != "call_function":
+                continue
+            used = [each.name for each in node.all_input_nodes if each.name in inside]
+            if not used:
+                continue
+            if node.name not in producers and self._carries(node, axis):
+                inside.add(node.name)
+                body.append(node)
+            elif node.name in producers or self._is_tensor(node):
+                uses.extend((name, node.name) for name in used)
+        return body, uses
+
+    def _carries(self, node: fx.Node, axis: Axis) -> bool:
+        units = {axis.term.find(): None}
+        return any(contains(dim, units) for dims in self._outputs(node) for dim in dims)
+
+    def _place(self, value: str, axis: Axis) -> tuple[int, Tensor]:
+        (dims,) = self._outputs(self._by_name[value])
+        dim = next(number for number, each in enumerate(dims) if contains(each, {axis.term.find(): None}))
+        return dim, labels(dims[dim], axis.term.find(), {})
+
+    def _outputs(self, node: fx.Node) -> tuple[tuple[Term, ...], ...]:
+        """The terms of every result of a node."""
+        if operation(node) != "getitem":
+            return self._graph.values.get(node.name, ())
+        source, number = node.all_input_nodes[0], node.args[1]
+        assert isinstance(number, int)
+        return self._graph.values.get(source.name, ())[number : number + 1]
+
+    def _is_tensor(self, node: fx.Node) -> bool:
+        value = node.meta.get("val")
+        return isinstance(value, (Tensor, list, tuple))
+
+
+def _bends(node: fx.Node, inside: set[str]) -> bool:
+    """Whether an operation is not linear in what depends on the unit."""
+    name = operation(node)
+    if name in REARRANGING or name in LINEAR or "avg_pool" in name or "upsample" in name or "interpolate" in name:
+        return False
+    depends = [each for each in node.all_input_nodes if each.name in inside]
+    if name in ("mul", "div") and len(depends) == 1 and node.args[0] is not (node.args[1] if name == "mul" else None):
+        return name == "div" and node.args[0] is not depends[0]
+    return name not in AFFINE or name in ("mul", "div")
+
+
+def _by_entry(node: fx.Node) -> bool:
+    """Whether every entry of the result depends on one entry of each operand."""
+    name = operation(node)
+    target = node.target
+    pointwise = isinstance(target, torch._ops.OpOverload) and is_pointwise(target)
+    return pointwise or name in REARRANGING or name in AFFINE
+
+
+def _diagonal(weights: list[Weight], producers: list[Producer], body: list[fx.Node]) -> bool:
+    if len(producers) != 1 or producers[0].options.get("groups", 1) != 1 or not weights[0].whole:
+        return False
+    inside = {producers[0].node, *(node.name for node in body)}
+    bends = [number for number, node in enumerate(body) if _bends(node, inside)]
+    return all(_by_entry(node) for node in body[: bends[-1] + 1])
+
+
+def evaluate(unit: Unit, values: Mapping[str, Any], call: Any) -> Iterator[tuple[str, str, Tensor]]:
+    """Run the body: yields (value's name, mixing operation, value) for all uses.
+
+    Args:
+        unit: its body is run.
+        values: the producers' results and the sides, by name.
+        call: runs one operation: ``call(node, arguments by name)``.
+    """
+    now = dict(values)
+    for node in unit.body:
+        given = fx.node.map_arg((node.args, node.kwargs), lambda each: now[each.name])
+        result = call(node, given[0], given[1])
+        now[node.name] = result
+        written = written_by(node)
+        if written is not None:
+            now[written] = result
+    for value, user in unit.uses:
+        yield value, user, now[value]
+
+
+def written_by(node: fx.Node) -> str | None:
+    """The name of the operand that an operation writes in place."""
+    if not isinstance(node.target, torch._ops.OpOverload) or not node.args or not isinstance(node.args[0], fx.Node):
+        return None
+    alias = node.target._schema.arguments[0].alias_info
+    return node.args[0].name if alias is not None and alias.is_write else None
