@@ -39,6 +39,11 @@ class Coordinates:
         """Coordinates of a unit, d."""
         return sum(self._widths)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(iter(self._parameters.values())).device
+
     def _width(self, weight: Weight) -> int:
         tensor = self._parameters[weight.name]
         rows = weight.rows.shape[1]

@@ -28,6 +28,7 @@ class Producer:
         bias: name of the bias, if it is a parameter.
         dim: the weight's dimension that makes the units.
         options: stride, padding and the like, by name.
+        kernel: sizes of a convolution's kernel.
     """
 
     node: str
@@ -37,13 +38,14 @@ class Producer:
     bias: str | None
     dim: int
     options: Mapping[str, Any]
+    kernel: tuple[int, ...] = ()
 
     @property
     def channel(self) -> int:
         """The dimension of the result that holds the units, with a batch before it."""
         return -1 if self.kind in PRODUCTS else 1
 
-    def patch_norm(self, x: Tensor, y: Tensor, weight: Tensor) -> float:
+    def patch_norm(self, x: Tensor, y: Tensor) -> float:
         """The root mean square norm of what a row of the weight is multiplied with, and a 1 for the bias.
 
         Borders are counted as if patches went over them.
@@ -51,9 +53,9 @@ class Producer:
         positions = y.numel() // y.shape[self.channel]
         often = 1.0
         if self.kind not in PRODUCTS:
-            often = math.prod(weight.shape[2:]) / self.options["groups"]
+            often = math.prod(self.kernel) / self.options["groups"]
             if self.kind in CONVOLUTIONS:
-                often /= math.prod(_each(self.options["stride"], weight.dim() - 2))
+                often /= math.prod(_each(self.options["stride"], len(self.kernel)))
         return math.sqrt(float(x.double().square().sum()) * often / positions + 1)
 
     def respond(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -62,6 +64,24 @@ class Producer:
             return F.linear(x, weight if self.dim == 0 else weight.t(), bias)
         result: Tensor = getattr(F, self.kind)(x, weight, bias, **self.options)
         return result
+
+    @property
+    def has_patches(self) -> bool:
+        """Whether ``patches`` can make them."""
+        named = isinstance(self.options.get("padding"), str)
+        return self.kind in PRODUCTS | {"conv1d", "conv2d"} and self.options.get("groups", 1) == 1 and not named
+
+    def patches(self, x: Tensor, bias: bool) -> Tensor:
+        """What every row of the weight is multiplied with, then 1 for the bias: [n, d], positions as in the result."""
+        if self.kind not in PRODUCTS:
+            options = {key: _each(self.options[key], len(self.kernel)) for key in ("dilation", "padding", "stride")}
+            kernel = self.kernel
+            if self.kind == "conv1d":
+                x, kernel = x.unsqueeze(2), (1, *kernel)
+                options = {key: [int(key != "padding"), *value] for key, value in options.items()}
+            x = F.unfold(x, kernel, **options).transpose(1, 2)  # [batch, positions, d]
+        rows = x.reshape(-1, x.shape[-1])
+        return F.pad(rows, (0, 1), value=1.0) if bias else rows
 
     def gather(self, x: Tensor, w: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The gradients of ⟨w, respond(x, weight, bias)⟩ by weight and bias: ``respond`` transposed.
@@ -79,7 +99,7 @@ class Producer:
         return self._weight_gradient(x, w, weight), w.sum(others)
 
     def _weight_gradient(self, x: Tensor, w: Tensor, weight: Tensor) -> Tensor:
-        spatial = weight.dim() - 2
+        spatial = len(self.kernel)
         options = {key: _each(value, spatial) for key, value in self.options.items() if key != "groups"}
         if isinstance(options["padding"], str):  # "same" of an even kernel pads unevenly: torch knows how
             with torch.enable_grad():
@@ -125,7 +145,8 @@ def producer_of(node: fx.Node, arguments: Mapping[str, Any], weight: str, bias: 
         options = {key: arguments[key] for key in keys}
         if name in TRANSPOSED and options["groups"] > 1:
             return None
-        return Producer(node.name, name, arguments["input"].name, weight, bias, int(name in TRANSPOSED), options)
+        kernel = tuple(map(int, arguments["weight"].meta["val"].shape[2:]))
+        return Producer(node.name, name, arguments["input"].name, weight, bias, int(name in TRANSPOSED), options, kernel)
     if name in PRODUCTS:
         first = {"linear": "input", "addmm": "mat1"}.get(name, "self")
         turned = any(_turns(each) for each in _operands(arguments))

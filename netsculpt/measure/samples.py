@@ -68,6 +68,16 @@ class Sample:
                 found.index_add_(0, unit.clamp(min=0), torch.where(unit < 0, 0.0, products))
         return found
 
+    def rows(self) -> tuple[Tensor, Tensor] | None:
+        """x [n, d] and q [n, m] with S = Σ q x xᵀ, where the second derivative is diagonal; else None."""
+        if not self.unit.explicit:
+            return None
+        (producer,), (x,) = self.unit.producers, self.inputs
+        q = self.bend.q
+        assert q is not None
+        patches = producer.patches(x, self.unit.weights[0].bias is not None)
+        return patches, q.movedim(producer.channel, -1).reshape(-1, self.unit.size)
+
     def respond(self, coordinates: Coordinates, v: Tensor) -> list[Tensor]:
         """How the producers' results move with directions [m, d]: X v."""
         shifts = self._by_weight(coordinates.shifts(v))

@@ -57,6 +57,7 @@ class Statistics:
     _loss_fn: LossFn = field(repr=False)
     _kernel: str | float = field(repr=False)
     _kept: list[dict[str, Sample]] = field(default_factory=list, repr=False)
+    _coordinates: dict[str, Coordinates] = field(default_factory=dict, repr=False)
     _versions: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
     def samples(self, axes: Iterable[str] | None = None) -> Iterator[dict[str, Sample]]:
@@ -76,7 +77,16 @@ class Statistics:
 
     def coordinates(self, axis: str) -> Coordinates:
         """How directions of the units of an axis lie in its parameters."""
-        return Coordinates(self.units[axis], state_of(self.graph.program.exported))
+        if axis not in self._coordinates:
+            self._coordinates[axis] = Coordinates(self.units[axis], state_of(self.graph.program.exported))
+        return self._coordinates[axis]
+
+    def positions(self, axis: str) -> int:
+        """Number of positions (examples, times pixels or tokens) of this rank's calibration data at an axis."""
+        batch = next(iter(self.samples([axis])))[axis]
+        y = batch.results[0]
+        here = y.numel() // y.shape[batch.unit.producers[0].channel]
+        return here * sum(each.size for each in self._batches) // self._batches[0].size
 
     def changes(self, directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What moving every unit by [m, d] does to the loss, the rest of the network at first order: axis -> [m]."""
@@ -230,8 +240,7 @@ def _kernels(unit: Unit, kept: Mapping[str, Any], stats: Statistics) -> Callable
     if not isinstance(kind, str):
         beta = float(kind)
         return lambda z, results: Kernel("softplus", beta)
-    state = state_of(stats.graph.program.exported)
-    norms = [p.patch_norm(kept[p.source], kept[p.node], state[p.weight]) for p in unit.producers]
+    norms = [p.patch_norm(kept[p.source], kept[p.node]) for p in unit.producers]
 
     def kernel(z: Tensor, results: Sequence[Tensor]) -> Kernel:
         slopes = torch.autograd.grad(z.sum(), list(results), retain_graph=True, allow_unused=True)

@@ -88,6 +88,11 @@ class Unit:
     kinked: bool
     diagonal: bool
 
+    @property
+    def explicit(self) -> bool:
+        """Whether splitting matrices can be made as weighted Gram matrices of patches."""
+        return self.diagonal and self.producers[0].has_patches
+
 
 def operation(node: fx.Node) -> str:
     """The ATen operation of a node without namespace, overload and trailing underscore."""

@@ -1,0 +1,5 @@
+"""What to do to a model: methods read statistics and return plans, and touch nothing."""
+
+from netsculpt.methods.splitting import split
+
+__all__ = ["split"]
