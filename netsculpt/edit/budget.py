@@ -20,29 +20,42 @@ class Budget:
     Attributes:
         params: parameters, trainable or not: a number, ``"60%"`` of what there are, or ``"+10%"``, ``"-40%"`` from it.
         macs: multiply-accumulates, likewise.
+        latency: seconds of a forward pass, likewise; only where they are measured, as by ``netsculpt.choice``.
     """
 
     params: Amount | None = None
     macs: Amount | None = None
+    latency: Amount | None = None
 
     def __post_init__(self) -> None:
-        if self.params is None and self.macs is None:
-            raise BudgetError("a budget must bound params or macs")
-        for name in ("params", "macs"):
+        if self.params is None and self.macs is None and self.latency is None:
+            raise BudgetError("a budget must bound params or macs or latency")
+        for name in ("params", "macs", "latency"):
             _amount(getattr(self, name), 1, name)
 
     def limits(self, present: Cost) -> Cost:
         """The bounds as numbers, for a model that costs ``present``; a missing one is what is there, or more."""
-        return Cost(*(_amount(getattr(self, name), getattr(present, name), name) for name in ("params", "macs")))
+        amounts = (_amount(getattr(self, name), getattr(present, name), name) for name in ("params", "macs"))
+        return Cost(*map(int, amounts))
+
+    def seconds(self, present: float) -> float | None:
+        """The bound of the latency, for a model that takes ``present`` seconds; None without one."""
+        return None if self.latency is None else _amount(self.latency, present, "latency")
 
     def allows(self, cost: Cost, present: Cost) -> bool:
-        """Whether a model of ``cost`` is within the budget of one that costs ``present``."""
+        """Whether a model of ``cost`` is within the budget of one that costs ``present``.
+
+        Raises:
+            BudgetError: the budget bounds the latency, which no cost tells.
+        """
+        if self.latency is not None:
+            raise BudgetError("latency of a budget must be None here: params and macs do not tell seconds")
         limits = self.limits(present)
         bounded = [name for name in ("params", "macs") if getattr(self, name) is not None]
         return all(getattr(cost, name) <= getattr(limits, name) for name in bounded)
 
 
-def _amount(given: Amount | None, present: int, name: str) -> int:
+def _amount(given: Amount | None, present: float, name: str) -> float:
     if given is None:
         return present
     if isinstance(given, str):
@@ -54,4 +67,4 @@ def _amount(given: Amount | None, present: int, name: str) -> int:
         given = share * present
     if isinstance(given, bool) or not given > 0:
         raise BudgetError(f"{name} of a budget must be above 0, not {given!r}")
-    return int(given)
+    return given
