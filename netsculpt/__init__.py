@@ -1,7 +1,8 @@
 """netsculpt: prune, grow and split neural networks while they train."""
 
-from netsculpt import edit, graph, ops
+from netsculpt import choice, edit, graph, measure, methods, ops, train
 from netsculpt.build_info import build_info
+from netsculpt.choice import Limits
 from netsculpt.edit import (
     Budget,
     InsertLayer,
@@ -19,28 +20,38 @@ from netsculpt.edit import (
     uniform_pruning,
 )
 from netsculpt.graph import Graph, trace
+from netsculpt.methods import split
+from netsculpt.train import GrowSchedule, Sculptor
 
 __version__ = "0.1.0"
 __all__ = [
     "Budget",
     "Graph",
+    "GrowSchedule",
     "InsertLayer",
+    "Limits",
     "Plan",
     "Prune",
     "RemoveLayer",
+    "Sculptor",
     "Split",
     "Widen",
     "__version__",
     "apply",
     "build_info",
+    "choice",
     "edit",
     "graph",
     "history",
     "load",
+    "measure",
+    "methods",
     "ops",
     "replay",
     "save",
+    "split",
     "trace",
+    "train",
     "undo",
     "uniform_pruning",
 ]

@@ -146,7 +146,9 @@ def producer_of(node: fx.Node, arguments: Mapping[str, Any], weight: str, bias: 
         if name in TRANSPOSED and options["groups"] > 1:
             return None
         kernel = tuple(map(int, arguments["weight"].meta["val"].shape[2:]))
-        return Producer(node.name, name, arguments["input"].name, weight, bias, int(name in TRANSPOSED), options, kernel)
+        return Producer(
+            node.name, name, arguments["input"].name, weight, bias, int(name in TRANSPOSED), options, kernel
+        )
     if name in PRODUCTS:
         first = {"linear": "input", "addmm": "mat1"}.get(name, "self")
         turned = any(_turns(each) for each in _operands(arguments))

@@ -96,9 +96,24 @@ class Statistics:
                 found[name] += sample.change(self.coordinates(name), directions[name])
         return {name: summed(each) for name, each in found.items()}
 
+    def loss_of(self, model: nn.Module) -> float:
+        """The mean loss of a model on the calibration data, in eval mode, such as of the one measured after an edit."""
+        total = torch.zeros((), dtype=torch.float64)
+        with tracing_mode(model), torch.no_grad():
+            for batch in self._batches:
+                inputs, target = _on(model, batch)
+                loss = self._loss_fn(model(*inputs.args, **inputs.kwargs), target)
+                total += float(loss) * batch.size / self.examples
+        return float(summed(total))
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the model still has the parameters that were measured."""
+        return self._versions == _versions(self._model)
+
     def require_current(self) -> None:
         """Refuse to go on with a model that has other parameters than those that were measured."""
-        if self._versions != _versions(self._model):
+        if not self.is_current:
             raise MeasureError("the model has changed since it was measured; measure it again")
 
 
@@ -195,15 +210,21 @@ def _batch(given: Any, graph: Graph) -> Batch:
     return Batch(as_inputs(inputs.args, inputs.kwargs), target, sizes[0] if sizes else 1)
 
 
+def _on(model: nn.Module, batch: Batch) -> tuple[Inputs, Any]:
+    """A batch where the model is."""
+    device = next(model.parameters()).device
+    inputs, target = pytree.tree_map_only(Tensor, lambda leaf: leaf.to(device), (tuple(batch.inputs), batch.target))
+    return Inputs(*inputs), target
+
+
 def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tuple[Tensor, dict[str, Sample]]:
     """A batch's share of the loss, and its samples."""
     keep = {name for unit in units.values() for name in (*unit.sides, *(p.source for p in unit.producers))}
     keep |= {producer.node for unit in units.values() for producer in unit.producers}
     playback = Playback(stats.graph.program.exported, keep, [use for unit in units.values() for use in unit.uses])
-    device = next(stats._model.parameters()).device
-    inputs, target = pytree.tree_map_only(Tensor, lambda leaf: leaf.to(device), (tuple(batch.inputs), batch.target))
+    inputs, target = _on(stats._model, batch)
     with tracing_mode(stats._model), torch.enable_grad():
-        loss = stats._loss_fn(playback.outputs(Inputs(*inputs)), target)
+        loss = stats._loss_fn(playback.outputs(inputs), target)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise ArgumentError("loss_fn must return a scalar tensor, the mean over the batch")
         if not bool(loss.isfinite()):

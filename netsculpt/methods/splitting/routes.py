@@ -5,8 +5,8 @@ For m units with d weights each and n positions, in operations:
     explicit    n m d²  (half of the products, by symmetry)  +  4/3 m d³  (reduction to tridiagonal form)
     products    k (4 n m d  (there and back)  +  4 k m d / 2  (orthogonal to the vectors before))
 
-A way is as long as its operations at the rate that each kind reaches; only ratios of rates matter. They were measured on
-one thread of a CPU, where small matrices are decomposed many at a time in vector registers and products go to BLAS.
+A way is as long as its operations at the rate that each kind reaches; only ratios of rates matter. They were measured
+on one thread of a CPU, where small matrices are decomposed many at a time in vector registers.
 """
 
 from __future__ import annotations

@@ -1,0 +1,6 @@
+"""When to act: a model that is sculpted while it trains."""
+
+from netsculpt.train.schedule import GrowSchedule
+from netsculpt.train.sculptor import Applied, Sculptor
+
+__all__ = ["Applied", "GrowSchedule", "Sculptor"]
