@@ -43,7 +43,7 @@ class Stages:
 
 @contextmanager
 def staged() -> Iterator[Stages]:
-    """Tell apart, in `trace`, the export by torch, the probing runs and the analysis; the rest is garbage collection."""
+    """Tell apart in `trace` the export by torch, the probing runs and the analysis; the rest is collecting garbage."""
     stages = Stages()
     methods = {name: value for name, value in vars(tracing.Probe).items() if callable(value)}
     functions = {name: getattr(tracing, name) for name in ("export", *ANALYSIS)}
