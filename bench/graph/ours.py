@@ -17,6 +17,7 @@ from netsculpt.graph import Axis, Graph, trace, tracing
 from netsculpt.graph.positions import IndexMap
 
 BATCH = 2  # the least for which any batch size is traced
+ANALYSIS = ("Analysis", "find_attributes", "find_axes", "find_scales", "tie_merged", "_aliases", "Graph")
 
 
 class Stages:
@@ -42,17 +43,19 @@ class Stages:
 
 @contextmanager
 def staged() -> Iterator[Stages]:
-    """Tell apart, in `trace`, the export by torch and the probing runs; the rest is the analysis."""
+    """Tell apart in `trace` the export by torch, the probing runs and the analysis; the rest is collecting garbage."""
     stages = Stages()
     methods = {name: value for name, value in vars(tracing.Probe).items() if callable(value)}
-    export = tracing.export
-    tracing.export = stages.around("export", export)
+    functions = {name: getattr(tracing, name) for name in ("export", *ANALYSIS)}
+    for name, function in functions.items():
+        setattr(tracing, name, stages.around("analysis" if name in ANALYSIS else name, function))
     for name, method in methods.items():
         setattr(tracing.Probe, name, stages.around("probe", method))
     try:
         yield stages
     finally:
-        tracing.export = export
+        for name, function in functions.items():
+            setattr(tracing, name, function)
         for name, method in methods.items():
             setattr(tracing.Probe, name, method)
 
@@ -61,8 +64,7 @@ def traced(model: nn.Module, inputs: Any) -> dict[str, float]:
     """Seconds of one `trace`, in all and by part."""
     with staged() as stages:
         total = timed(lambda: trace(model, inputs))
-    parts = {"export": 0.0, "probe": 0.0, **stages.spent}
-    return {"total": total, **parts, "analysis": total - sum(parts.values())}
+    return {"total": total, "export": 0.0, "probe": 0.0, "analysis": 0.0, **stages.spent}
 
 
 def tracing_task(name: str, repeats: int, limit: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from netsculpt.edit.checking import expected, fitting
 from netsculpt.edit.drafts import Draft
 from netsculpt.edit.edits import InsertLayer, RemoveLayer, to_data
 from netsculpt.edit.folding import fold
-from netsculpt.edit.gradients import gradient_scales
+from netsculpt.edit.gradients import gradient_scales, scales_gradients
 from netsculpt.edit.history import Step, remember
 from netsculpt.edit.optimizers import SlotMode
 from netsculpt.edit.plan import Plan
@@ -139,14 +139,18 @@ def _change_axes(transaction: Transaction, graph: Graph, change: Rearrangement, 
     model = transaction.model
     sizes = {each.axis.term.find(): len(each.change.units) for each in drafts.values()}
     holders: dict[str, list[Draft]] = {}
+    scaling: dict[str, list[Draft]] = {}
     for each in drafts.values():
+        scales = scales_gradients(each)
         for name in dict.fromkeys(place.tensor for place in each.axis.places):
             holders.setdefault(name, []).append(each)
+            if scales:
+                scaling.setdefault(name, []).append(each)
     for name, gather in change.gathers.items():
         path, _, attribute = name.rpartition(".")
         owner = model.get_submodule(path)
         value = new_value(graph, name, getattr(owner, attribute), owner, gather, holders[name])
-        gradient = Gather(gather.index, gradient_scales(graph, name, holders[name], sizes))
+        gradient = Gather(gather.index, gradient_scales(graph, name, scaling.get(name, ()), sizes))
         transaction.replace(name, gather, value, gradient=gradient)
     for module, attribute, stated in change.attributes:
         transaction.set_attribute(module, attribute, stated)

@@ -15,6 +15,12 @@ from netsculpt.graph.positions import factors
 from netsculpt.graph.terms import Term
 
 
+def scales_gradients(draft: Draft) -> bool:
+    """Whether a draft scales gradients at all: plain removals do not."""
+    assert draft.change.weights is not None
+    return bool(draft.axis.rescales) or not bool((draft.change.weights == 1).all())
+
+
 def gradient_scales(graph: Graph, name: str, drafts: Sequence[Draft], sizes: Mapping[Term, int]) -> dict[int, Tensor]:
     """The factors of a tensor's gradient: dim -> float64 [new size].
 
@@ -25,7 +31,7 @@ def gradient_scales(graph: Graph, name: str, drafts: Sequence[Draft], sizes: Map
     Args:
         graph: of the model before the edit.
         name: of the tensor.
-        drafts: what becomes of the axes that it holds.
+        drafts: what becomes of the axes that it holds, of those that scale gradients.
         sizes: axis -> new size.
     """
     scales: dict[int, Tensor] = {}

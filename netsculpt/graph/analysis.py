@@ -115,7 +115,7 @@ class Analysis:
             source = _look_up(node.args[0], values)
             index: Any = node.args[1]
             return source[index] if isinstance(source, (list, tuple)) else None
-        if not sizes_of(node) or _only_checks(node.target):
+        if not _makes_tensors(node) or _only_checks(node.target):
             return _scalar(node)
         args: Any = fx.node.map_arg(node.args, values.get)
         kwargs: Any = fx.node.map_arg(node.kwargs, values.get)
@@ -217,6 +217,11 @@ def _name(node: fx.Node) -> str:
 
 def _several(call: Call) -> bool:
     return isinstance(call.node.meta["val"], (list, tuple))
+
+
+def _makes_tensors(node: fx.Node) -> bool:
+    value = node.meta.get("val")
+    return any(isinstance(each, Tensor) for each in (value if isinstance(value, (list, tuple)) else (value,)))
 
 
 @cache

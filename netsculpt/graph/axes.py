@@ -40,24 +40,33 @@ class Axis:
 
     Attributes:
         name: the layer that makes the units, with what they are where it makes several kinds.
-        places: where the units lie.
+        found: ``places`` when last looked at.
         frozen: why units can be neither added nor removed; None where they can.
         inexact: why removing a unit is not the same as silencing it; None where it is.
         uncopyable: why two copies of a unit that share its outgoing weight differ from it; None where they do not.
         nonlinearity: the first pointwise nonlinear operation that the units go through: (operation, traced node).
         rescales: what makes up for the axis's size in an average or an attention scale.
         attributes: (module path, attribute) that state the size of the axis or of a dimension that it is part of.
+        moved: the dimensions of all tensors, where axes have changed size since.
     """
 
     name: str
     term: Term = field(repr=False)
-    places: tuple[Place, ...]
+    found: tuple[Place, ...]
     frozen: str | None = None
     inexact: str | None = None
     uncopyable: str | None = None
     nonlinearity: tuple[str, str] | None = None
     rescales: tuple[Rescale, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
+    moved: Mapping[str, Sequence[Term]] | None = field(default=None, repr=False)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where the units lie."""
+        if self.moved is not None:
+            self.found, self.moved = _located(self, self.moved), None
+        return self.found
 
     @property
     def size(self) -> int:
@@ -105,7 +114,7 @@ def find_axes(analysis: Analysis) -> list[Axis]:
             Axis(
                 name="",
                 term=axis,
-                places=places.of(axis, weighing),
+                found=places.of(axis, weighing),
                 frozen=axis.frozen,
                 inexact=reason,
                 uncopyable=reason or weighing.uncopyable or places.tied(axis),
@@ -118,21 +127,28 @@ def find_axes(analysis: Analysis) -> list[Axis]:
 
 
 def follow(axes: Iterable[Axis], tensors: Mapping[str, Sequence[Term]]) -> None:
-    """Bring the entries of places up to date after axes changed size."""
-    found = _occurrences(tensors)
+    """Let places be found again, when they are asked for, after axes changed size."""
     for axis in axes:
-        axis.places = tuple(
-            place._replace(entries=entries)
-            for place, (*_, entries) in zip(axis.places, found[axis.term.find()], strict=True)
-        )
+        axis.moved = tensors
+
+
+def _located(axis: Axis, tensors: Mapping[str, Sequence[Term]]) -> tuple[Place, ...]:
+    term = axis.term.find()
+    dims = dict.fromkeys((place.tensor, place.dim) for place in axis.found)
+    entries = [maps for name, dim in dims for found, maps in index_maps(tensors[name][dim]) if found is term]
+    return tuple(place._replace(entries=maps) for place, maps in zip(axis.found, entries, strict=True))
 
 
 def _occurrences(tensors: Mapping[str, Sequence[Term]]) -> dict[Term, list[tuple[str, int, IndexMap]]]:
     """Where every axis lies: (tensor, dim, entries), by tensor."""
     found: dict[Term, list[tuple[str, int, IndexMap]]] = {}
+    maps: dict[Term, list[tuple[Term, IndexMap]]] = {}  # most dimensions are the same: of a weight, its norm, its users
     for name, dims in tensors.items():
         for dim, term in enumerate(dims):
-            for axis, entries in index_maps(term):
+            root = term.find()
+            if root not in maps:
+                maps[root] = list(index_maps(root))
+            for axis, entries in maps[root]:
                 found.setdefault(axis, []).append((name, dim, entries))
     return found
 
@@ -181,8 +197,8 @@ class _Places:
         return None
 
     def _role(self, key: tuple[str, int, Term]) -> Role:
-        roles = self._roles.get(key, set())
-        return next((role for role in (Role.PRODUCER, Role.CONSUMER) if role in roles), Role.FOLLOWER)
+        roles = self._roles.get(key, ())
+        return Role.PRODUCER if Role.PRODUCER in roles else Role.CONSUMER if Role.CONSUMER in roles else Role.FOLLOWER
 
     def _resolved(self, tensors: Iterable[str], dim: int | None, term: Term) -> list[tuple[str, int, Term]]:
         axes = list(dict.fromkeys(leaves(term)))

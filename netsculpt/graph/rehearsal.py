@@ -236,11 +236,13 @@ def _numbers(func: Any, args: Any, kwargs: Any) -> tuple[float, ...]:
     name = func._schema.name.split("::")[-1]
     whole = torch.Tag.pointwise in func.tags or name in VALUED
     found = []
-    for item in pytree.tree_leaves((args, kwargs or {})):
-        if isinstance(item, Tensor):
-            item = _constant(item)
-        if isinstance(item, float) or (whole and isinstance(item, int) and not isinstance(item, bool)):
-            found.append(float(item))
+    for argument in (*args, *(kwargs or {}).values()):
+        single = whole and not isinstance(argument, (list, tuple))  # integers in a list are a shape
+        for item in pytree.tree_leaves(argument):
+            if isinstance(item, Tensor):
+                item = _constant(item)
+            if isinstance(item, float) or (single and isinstance(item, int) and not isinstance(item, bool)):
+                found.append(float(item))
     return tuple(found)
 
 

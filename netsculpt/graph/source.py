@@ -12,13 +12,19 @@ from torch import SymInt, Tensor, fx
 
 _INTERNAL = re.compile(r"[/\\\\](torch|netsculpt|contextlib\.py|functools\.py|<)")  # frames that are not the user's
 FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n\s*(?P<code>[^\n]*)')
+UNKNOWN_SIZE = 97
 
 
 def size_hint(size: Any) -> int:
-    """A size as a number: what it is for the example inputs where it is symbolic."""
-    if isinstance(size, SymInt):
-        return int(size.node.hint)
-    return int(size)
+    """A size as a number: what it is for the example inputs where it is symbolic.
+
+    ``UNKNOWN_SIZE`` stands for a number that depends on the values of tensors, such as how many entries a mask has.
+    """
+    if not isinstance(size, SymInt):
+        return int(size)
+    if size.node.hint is None:
+        return int(size.node.expr.subs(dict.fromkeys(size.node.expr.free_symbols, UNKNOWN_SIZE)))
+    return int(size.node.hint)
 
 
 def sizes_of(node: fx.Node) -> list[tuple[int, ...]]:

@@ -17,8 +17,9 @@ from netsculpt.graph.axes import find_axes
 from netsculpt.graph.facts import Role
 from netsculpt.graph.graph import Graph
 from netsculpt.graph.probe import Probe, grown
-from netsculpt.graph.program import Program, as_inputs, export
+from netsculpt.graph.program import Inputs, Program, as_inputs, export
 from netsculpt.graph.scales import find_scales
+from netsculpt.graph.untouched import no_collections
 
 # A layer, or its name; alone, or with the side that must stay: "inputs" or "outputs".
 Layer: TypeAlias = nn.Module | str
@@ -55,7 +56,11 @@ def trace(
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     protected = [_resolve(model, item) for item in ignored_layers]
-    inputs = as_inputs(example_inputs, kwargs)
+    with no_collections():
+        return _traced(model, as_inputs(example_inputs, kwargs), protected)
+
+
+def _traced(model: nn.Module, inputs: Inputs, protected: list[tuple[str, str]]) -> Graph:
     program = export(model, inputs)
     analysis = Analysis(program.exported)
     attributes = find_attributes(model, analysis)

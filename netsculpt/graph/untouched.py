@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,21 @@ def tracing_mode(model: nn.Module) -> Iterator[None]:
             torch.backends.mha.set_fastpath_enabled(fast_path)
             for state in before:
                 state.restore()
+
+
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Without Python's garbage collector: tracing makes millions of objects that live on, and it looks at all of them.
+
+    On a DenseNet-121 that is a fifth of the time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

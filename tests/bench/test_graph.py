@@ -51,7 +51,7 @@ def test_traces_and_prunes_a_tiny_network(tmp_path: Path, capsys: pytest.Capture
     main([*given, "--json", str(numbers), "--markdown", str(tables)])
     rows = json.loads(numbers.read_text())
     traced, stepped = rows["tracing"]["densenet_own"], rows["step"]["densenet_own"]
-    assert traced["total"] == pytest.approx(traced["export"] + traced["analysis"] + traced["probe"])
+    assert traced["total"] >= traced["export"] + traced["analysis"] + traced["probe"]
     assert min(traced["export"], traced["analysis"], traced["probe"]) > 0
     assert 0 < stepped["after"] < stepped["before"] / 2
     assert stepped["edits"] == traced["sculptable"]

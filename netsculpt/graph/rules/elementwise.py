@@ -13,22 +13,10 @@ from netsculpt.graph.registry import rule
 from netsculpt.graph.terms import Term
 
 UNCHANGED = (
-    *("clone", "contiguous", "to", "_to_copy", "type_as", "alias", "detach", "positive", "real", "resolve_conj"),
-    *(
-        "_conj",
-        "_neg_view",
-        "lift",
-        "lift_fresh",
-        "lift_fresh_copy",
-        "conj",
-        "resolve_neg",
-        "data",
-        "pin_memory",
-        "cpu",
-        "cuda",
-    ),
-    *("dropout", "native_dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "requires_grad"),
-    *("_autocast_to_reduced_precision", "_autocast_to_full_precision", "float", "double", "half"),
+    *("clone", "contiguous", "to", "_to_copy", "type_as", "alias", "detach", "data", "requires_grad", "positive"),
+    *("real", "conj", "_conj", "resolve_conj", "_neg_view", "resolve_neg", "lift", "lift_fresh_copy"),
+    *("dropout", "native_dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"),
+    *("_autocast_to_reduced_precision", "_autocast_to_full_precision"),
 )
 NEGATIVES = frozenset({"neg", "negative"})
 SUMS = frozenset({"add", "sub", "subtract", "rsub", "__add__", "__sub__"})
@@ -49,7 +37,10 @@ def unchanged(call: Call) -> Value | list[Value]:
 @rule("fill", "zero")
 def overwritten(call: Call) -> Value:
     """The same entry everywhere."""
-    return replace(call.values()[0], origin=None, made=CONSTANT, summed=None)
+    x, *entry = call.values()
+    if entry:
+        return Value(x.dims, made=entry[0].made)
+    return replace(x, origin=None, made=CONSTANT, summed=None)
 
 
 @rule(
@@ -57,12 +48,20 @@ def overwritten(call: Call) -> Value:
 )
 @rule("fix", "floor_divide", "greater", "greater_equal", "hardswish", "imag", "isclose", "less", "less_equal", "mish")
 @rule("divide", "log_sigmoid", "multiply", "nan_to_num", "negative", "not_equal", "polar", "relu6", "rrelu", "rsub")
-@rule("rrelu_with_noise", "subtract", "threshold", "true_divide", "where", "masked_fill", "bucketize", "float_power")
+@rule("rrelu_with_noise", "subtract", "threshold", "true_divide", "where", "masked_fill", "float_power")
 @rule("__and__", "__or__", "__xor__", "__lshift__", "__rshift__", "__iand__", "__ior__", "__ixor__", "__ilshift__")
-@rule("__irshift__", "fake_quantize_per_tensor_affine")
+@rule("__irshift__")
 def untagged(call: Call) -> Value:
     """Pointwise operations that torch does not tag as such."""
     return pointwise(call)
+
+
+@rule("bucketize")
+def bucketize(call: Call) -> Value:
+    """The place of every entry among boundaries, which have an order."""
+    x, boundaries = call["self"], call["boundaries"]
+    call.freeze(boundaries.dims, "boundaries of buckets")
+    return Value(x.dims, made=makings.opaque(x.made, boundaries.made))
 
 
 @rule("prelu")

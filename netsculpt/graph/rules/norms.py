@@ -29,9 +29,13 @@ def group_norm_with_statistics(call: Call) -> list[Value]:
 @rule("_native_batch_norm_legit_functional", "_batch_norm_with_update", "_batch_norm_with_update_functional")
 @rule("_batch_norm_no_update")
 def by_channel_with_statistics(call: Call) -> list[Value]:
-    """As ``by_channel``; the second and third outputs are statistics."""
+    """As ``by_channel``; the other outputs are statistics of channels, or bytes."""
     first = _by_channel(call)
-    return [first, *(Value(tuple(map(call.position, shape))) for shape in call.shapes[1:])]
+    channels = first.dims[1]
+    return [
+        first,
+        *(Value((channels if size == channels.size else call.position(size),)) for (size,) in call.shapes[1:]),
+    ]
 
 
 @rule("layer_norm")
@@ -67,11 +71,11 @@ def _over_groups(call: Call, groups: int) -> Value:
         call.inexact(channels, "group_norm over it")
     elif members > 1:
         group, member = call.factor(channels, members)
-        call.asks_size(group)
+        call.asks_size(group, literal=True)
         call.inexact(member, "group_norm over it")
         call.equate(channels, product((group, member)))
     else:
-        call.asks_size(channels)
+        call.asks_size(channels, literal=True)
     _mixes(call, x.dims[2:])
     return _affine(call, x, 1, [call["weight"], call["bias"]])
 

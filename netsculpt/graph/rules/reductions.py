@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 from netsculpt.graph import makings
 from netsculpt.graph.call import Call, summed
 from netsculpt.graph.facts import Value
@@ -29,16 +31,16 @@ def other_reduction(call: Call) -> Value | list[Value]:
     if call.name in {"max", "min"} and len(values) == 2:
         return pointwise(call)
     x = values[0]
-    places = call.name.startswith("arg") or call.name in {"max", "min", "median", "nanmedian", "mode", "kthvalue"}
+    positions = _tells_positions(call)
     for dim in _reduced(call, x):
-        if places and (call.name.startswith("arg") or len(call.shapes) == 2):
+        if positions:
             call.freeze(x.dims[dim], f"{call.name} answers with positions in it")
         call.inexact(x.dims[dim], f"{call.name} over it")
     result = _result(call, x, makings.opaque(summed(x, *_reduced(call, x))))
     return result if len(call.shapes) == 1 else [result for _ in call.shapes]
 
 
-@rule("softmax", "log_softmax", "_softmax", "_log_softmax", "_safe_softmax", "softmin", "normalize")
+@rule("softmax", "log_softmax", "_softmax", "_log_softmax", "_safe_softmax")
 def normalised(call: Call) -> Value:
     """Over one dimension, whose entries then add up to one."""
     x = call.values()[0]
@@ -59,8 +61,14 @@ def renorm(call: Call) -> Value:
 @rule("diff", "msort", "rot90", "flipud")
 def ordered(call: Call) -> Value | list[Value]:
     """The order of the entries along a dimension counts."""
-    x = call.values()[0]
+    x, *ends = call.values()
     touched = _ordered(call, len(x.dims))
+    for end in ends:  # diff: what comes before and after
+        for dim, (ours, theirs) in enumerate(zip(x.dims, end.dims, strict=True)):
+            if dim not in touched:
+                call.equate(ours, theirs)
+            else:
+                call.freeze(theirs, f"{call.name} along it")
     for dim in touched:
         call.freeze(x.dims[dim], f"{call.name} along it")
     outputs = []
@@ -72,6 +80,13 @@ def ordered(call: Call) -> Value | list[Value]:
         made = x.made if call.name in {"flip", "roll", "fliplr", "flipud"} else makings.opaque(x.made)
         outputs.append(Value(tuple(terms), made=made))
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _tells_positions(call: Call) -> bool:
+    """Whether the program uses where the entries stand, not only what they are."""
+    if call.name not in {"max", "min", "median", "nanmedian", "mode", "kthvalue"} or len(call.shapes) < 2:
+        return call.name.startswith("arg")
+    return any(user.target is not operator.getitem or (user.args[1] == 1 and user.users) for user in call.node.users)
 
 
 def _ordered(call: Call, ndim: int) -> set[int]:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import re
+
 from netsculpt.graph import makings
 from netsculpt.graph.call import Call
 from netsculpt.graph.facts import Value
 from netsculpt.graph.registry import rule
 from netsculpt.graph.terms import product
 
-POOLS = ("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "lp_pool", "fractional_max_pool")
+POOLS = ("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool")
 SIZES = ("1d", "2d", "3d")
 LINEAR = ("avg_pool", "adaptive_avg_pool", "upsample")
 
 
 @rule(*(pool + size for pool in POOLS for size in SIZES))
-@rule(
-    *(f"{pool}{size}_with_indices" for pool in POOLS for size in SIZES), "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"
-)
+@rule("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices")
+@rule("fractional_max_pool2d", "fractional_max_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d")
 @rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d")
 @rule("upsample_bicubic2d", "upsample_trilinear3d", "_upsample_nearest_exact1d", "_upsample_nearest_exact2d")
 @rule("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "_upsample_lanczos2d_aa", "_upsample_nearest_exact3d")
 @rule("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "max_unpool2d", "max_unpool3d")
 def places(call: Call) -> Value | list[Value]:
     """Channels stay; height and width are new."""
-    x = call.values()[0]
-    count = int(next(letter for letter in call.name if letter.isdigit())) if any(map(str.isdigit, call.name)) else 2
+    x, *where = call.values()
+    count = len(where[0].dims) - 2 if call.name.startswith("grid") else int(re.sub(r"\D", "", call.name))
     call.freeze(x.dims[-count:], "positions")
+    for each in where:
+        if call.name.startswith("grid"):
+            call.freeze(each.dims, "coordinates")
+        else:  # of the largest entries in every channel, or of the windows
+            call.equate(each.dims[:2], x.dims[: len(x.dims) - count][-2:])
     made = x.made if call.name.lstrip("_").startswith(LINEAR) else makings.opaque(x.made)
     outputs = [Value((*x.dims[:-count], *map(call.position, shape[-count:])), made=made) for shape in call.shapes]
     return outputs[0] if len(outputs) == 1 else outputs
