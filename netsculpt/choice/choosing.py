@@ -81,6 +81,8 @@ def _solved(problem: Problem, solver: Solver) -> tuple[Progress, float | None]:
     """The best choice that the solver knows, and its bound."""
     polish = fill if problem.sign > 0 else spare
     best = greedy(problem)
+    if best.exceeded:
+        best = greedy(problem, by_cost=True)
     polish(best)
     if solver == "greedy":
         return best, None
@@ -94,8 +96,9 @@ def _solved(problem: Problem, solver: Solver) -> tuple[Progress, float | None]:
 
 def _check_names(limits: Limits, graph: Graph) -> None:
     """Names in limits mean something even where no option is concerned."""
-    limits.widths_of(graph, ())
-    limits.multiples_of(graph, ())
+    names = [axis.name for axis in graph]
+    limits.widths_of(graph, names)
+    limits.multiples_of(graph, names)
 
 
 def _refuse_growth(start: Progress) -> None:

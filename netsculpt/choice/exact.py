@@ -17,7 +17,9 @@ Numbers = NDArray[np.float64]
 
 ROUNDS = 30  # how often bounds are tightened at most
 MARGIN = 1e-3  # by how much more than by the last excess: choices are discrete
-GAP = 1e-9  # relative, at which a solution counts as the best
+GAP = 1e-4  # to the bound, relative, at which a choice counts as the best
+NODES = 500  # of the search tree; a limit in seconds would give another choice on another machine
+ROUNDING = 1e-6  # what a solver of linear programs calls a whole number
 
 
 class Exact(NamedTuple):
@@ -33,7 +35,7 @@ class Exact(NamedTuple):
 
 
 def exact(problem: Problem) -> Exact:
-    """The best choice where every option costs what it costs alone.
+    """The best choice where every option costs what it costs alone, to ``GAP`` or as far as ``NODES`` lead.
 
     Options that are chosen together cost more than that when they grow, and save less when they shrink, for widths of
     neighbours are multiplied. So the choice is made again under tighter bounds until its true cost fits.
@@ -63,7 +65,7 @@ def exact(problem: Problem) -> Exact:
 
 
 class _Linear:
-    """The options of a problem as columns of a linear one."""
+    """The options of a problem as columns of a linear one: ``low <= rows @ x <= high``, x of zeros and ones."""
 
     def __init__(self, problem: Problem) -> None:
         self._optimize, self._sparse = _scipy("optimize"), _scipy("sparse")
@@ -71,53 +73,92 @@ class _Linear:
         start = Progress(problem)
         self.start: Numbers = np.array(start.values, dtype=np.float64)
         self.high: Numbers = np.array([bound.high for bound in problem.bounds], dtype=np.float64) - self.start
-        self._low = np.array([bound.low for bound in problem.bounds], dtype=np.float64) - self.start
-        kinds = {(problem.axes[item], option.units) for item, option in self._columns}
-        costs = {kind: np.array(start.after(*kind), dtype=np.float64) - self.start for kind in kinds}
-        columns = [costs[problem.axes[item], option.units] for item, option in self._columns]
-        self._costs = np.array(columns).reshape(len(columns), len(problem.bounds)).T
+        self._gains: Numbers = np.array([option.gain for _, option in self._columns])
         # Growing, what has no gain is never chosen.
-        self._most = np.array([float(problem.sign < 0 or option.gain < 0) for _, option in self._columns])
-        self._gains = np.array([option.gain for _, option in self._columns])
-        self._fixed = [*self._widths(problem), *self._exclusions()]
+        self._most = np.array([float(problem.sign < 0 or gain < 0) for gain in self._gains])
+        low = np.array([bound.low for bound in problem.bounds], dtype=np.float64) - self.start
+        costs = self._costs(problem, start)
+        # Rows of one magnitude: parameters and multiply-accumulates differ by orders.
+        self._scale = np.maximum(np.abs(costs).max(axis=1, initial=0), 1e-12)
+        widths, least, most = self._widths(problem)
+        several = self._exclusions()
+        scaled = self._sparse.csc_array(costs / self._scale[:, None])
+        self._rows = self._sparse.vstack([scaled, widths, several], format="csc")
+        self._low = np.concatenate([low / self._scale, least, np.full(several.shape[0], -np.inf)])
+        self._high = np.concatenate([most, np.ones(several.shape[0])])
 
     def solve(self, room: Numbers) -> tuple[list[tuple[int, Option]] | None, float | None]:
         """The best options whose linear costs change bounded quantities by at most ``room``, and the dual bound."""
-        linear = self._optimize.LinearConstraint
-        # Rows of one magnitude: parameters and multiply-accumulates differ by orders.
-        scale = np.maximum(np.abs(self._costs).max(axis=1, initial=0), 1e-12)
-        rows = [linear(self._costs / scale[:, None], self._low / scale, room / scale)] if len(scale) else []
-        result = self._optimize.milp(
-            self._gains,
-            constraints=[*rows, *self._fixed],
-            integrality=np.ones(len(self._gains)),
-            bounds=self._optimize.Bounds(0, self._most),
-            options={"mip_rel_gap": GAP},
-        )
-        if result.x is None:
+        high = np.concatenate([room / self._scale, self._high])
+        x, free, bound = self._relaxed(high)
+        if x is None:
             return None, None
-        chosen = [column for column, x in zip(self._columns, result.x, strict=True) if x > 0.5]
-        dual = result.mip_dual_bound
-        return chosen, float(result.fun if dual is None or not math.isfinite(dual) else dual)
+        if free.any():
+            # Columns that are settled are left out: HiGHS would compare them all in pairs.
+            settled = self._rows @ np.where(free, 0, x)
+            result = self._optimize.milp(
+                self._gains[free],
+                constraints=self._optimize.LinearConstraint(self._rows[:, free], self._low - settled, high - settled),
+                integrality=np.ones(int(free.sum())),
+                bounds=self._optimize.Bounds(0, self._most[free]),
+                options={"mip_rel_gap": GAP, "node_limit": NODES},
+            )
+            if result.x is None:
+                return None, bound if result.status == 1 else None
+            rest = float(self._gains[~free] @ x[~free])
+            x = np.where(free, 0, x)
+            x[free] = result.x.round()
+            dual = result.mip_dual_bound
+            bound = max(bound, rest + float(dual)) if dual is not None and math.isfinite(dual) else bound
+        return [column for column, taken in zip(self._columns, x, strict=True) if taken > 0.5], bound
 
-    def _widths(self, problem: Problem) -> list[Any]:
+    def _relaxed(self, high: Numbers) -> tuple[Numbers | None, NDArray[np.bool_], float]:
+        """Whole parts of a linear program's solution, which of them are not settled, and its value.
+
+        An option is settled where doing otherwise would cost more than rounding the solution does.
+        """
+        upper, lower = np.isfinite(high), np.isfinite(self._low)
+        rows = self._sparse.vstack([self._rows[upper], -self._rows[lower]], format="csc")
+        sides = np.concatenate([high[upper], -self._low[lower]])
+        bounds = np.stack([np.zeros_like(self._most), self._most], axis=1)
+        options = {"presolve": False}
+        result = self._optimize.linprog(self._gains, rows, sides, bounds=bounds, method="highs-ds", options=options)
+        everything = np.ones(len(self._gains), dtype=bool)
+        if result.x is None:
+            return None, everything, -math.inf
+        value = float(result.fun)
+        for rounded in (np.floor(result.x + ROUNDING), np.ceil(result.x - ROUNDING)):
+            if (rows @ rounded <= sides + ROUNDING).all():
+                worth = np.abs(result.lower.marginals + result.upper.marginals)
+                gap = float(self._gains @ rounded) - value
+                close = gap <= GAP * abs(value)
+                return rounded, ~everything if close else worth <= gap + ROUNDING * (1 + abs(value)), value
+        return np.zeros_like(self._gains), everything, value
+
+    def _costs(self, problem: Problem, start: Progress) -> Numbers:
+        """[bounds, columns], what every option alone costs."""
+        kinds = {(problem.axes[item], option.units) for item, option in self._columns}
+        costs = {kind: np.array(start.after(*kind), dtype=np.float64) - self.start for kind in kinds}
+        columns = [costs[problem.axes[item], option.units] for item, option in self._columns]
+        return np.array(columns).reshape(len(columns), len(problem.bounds)).T
+
+    def _widths(self, problem: Problem) -> tuple[Any, list[float], list[float]]:
         """Axes keep their minimum and maximum."""
         owners = [problem.axes[item] for item, _ in self._columns]
-        units = [option.units for _, option in self._columns]
+        units = [float(option.units) for _, option in self._columns]
         shape = (len(problem.names), len(units))
         matrix = self._sparse.csr_array((units, (owners, range(len(units)))), shape=shape)
         spans = list(zip(problem.sizes, problem.widths, strict=True))
         low = [-math.inf if problem.sign > 0 else min(0, least - size) for size, (least, _) in spans]
         high = [math.inf if problem.sign < 0 or most is None else max(0, most - size) for size, (_, most) in spans]
-        return [self._optimize.LinearConstraint(matrix, low, high)]
+        return matrix, low, high
 
-    def _exclusions(self) -> list[Any]:
-        """At most one option of an item is chosen."""
+    def _exclusions(self) -> Any:
+        """At most one option of an item is chosen: the rows of items with several."""
         owners = [item for item, _ in self._columns]
         shape = (owners[-1] + 1, len(owners))
         matrix = self._sparse.csr_array((np.ones(len(owners)), (owners, range(len(owners)))), shape=shape)
-        several = np.flatnonzero(np.bincount(owners) > 1)
-        return [self._optimize.LinearConstraint(matrix[several], -math.inf, 1)] if len(several) else []
+        return matrix[np.flatnonzero(np.bincount(owners) > 1)]
 
 
 def _progress(problem: Problem, chosen: list[tuple[int, Option]]) -> Progress:
