@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -16,9 +17,9 @@ from netsculpt.errors import ArgumentError
 Numbers = NDArray[np.float64]
 
 ROUNDS = 30  # how often bounds are tightened at most
-MARGIN = 1e-3  # by how much more than by the last excess: choices are discrete
+MARGIN = 1e-4  # by how much more than by the last excess: choices are discrete
 GAP = 1e-4  # to the bound, relative, at which a choice counts as the best
-NODES = 500  # of the search tree; a limit in seconds would give another choice on another machine
+NODES = 200  # of the search tree; a limit in seconds would give another choice on another machine
 ROUNDING = 1e-6  # what a solver of linear programs calls a whole number
 
 
@@ -34,11 +35,12 @@ class Exact(NamedTuple):
     bound: float | None
 
 
-def exact(problem: Problem) -> Exact:
+def exact(problem: Problem, near: Progress) -> Exact:
     """The best choice where every option costs what it costs alone, to ``GAP`` or as far as ``NODES`` lead.
 
     Options that are chosen together cost more than that when they grow, and save less when they shrink, for widths of
-    neighbours are multiplied. So the choice is made again under tighter bounds until its true cost fits.
+    neighbours are multiplied. Where the choice does not fit, it is made again with costs halfway to ``near``, another
+    choice, which are right there where products are of two, and then under tighter bounds until its true cost fits.
 
     Raises:
         ArgumentError: scipy is not installed, or sizes are to be rounded.
@@ -46,9 +48,9 @@ def exact(problem: Problem) -> Exact:
     if any(multiple > 1 for multiple in problem.multiples):
         raise ArgumentError("round_to must be 1 with solver 'exact'; solver 'greedy' rounds sizes")
     linear = _Linear(problem)
-    room, bound = linear.high.copy(), None
+    room, bound, costs = linear.high.copy(), None, linear.costs
     for number in range(ROUNDS):
-        chosen, dual = linear.solve(room)
+        chosen, dual = linear.solve(room, costs)
         if number == 0:
             bound = dual
         if chosen is None:
@@ -60,7 +62,10 @@ def exact(problem: Problem) -> Exact:
         over = used > linear.high
         if not used[over].all():  # more than all that linear costs promise would be needed
             break
-        room[over] *= linear.high[over] / used[over] * (1 - problem.sign * MARGIN)
+        if number == 0:
+            costs = linear.costs_at([(a + b) // 2 for a, b in zip(problem.sizes, near.sizes, strict=True)])
+        else:
+            room[over] *= linear.high[over] / used[over] * (1 - problem.sign * MARGIN)
     return Exact(None, bound)
 
 
@@ -70,26 +75,27 @@ class _Linear:
     def __init__(self, problem: Problem) -> None:
         self._optimize, self._sparse = _scipy("optimize"), _scipy("sparse")
         self._columns = [(item, option) for item, options in enumerate(problem.items) for option in options]
-        start = Progress(problem)
-        self.start: Numbers = np.array(start.values, dtype=np.float64)
+        self.start: Numbers = np.array(Progress(problem).values, dtype=np.float64)
         self.high: Numbers = np.array([bound.high for bound in problem.bounds], dtype=np.float64) - self.start
         self._gains: Numbers = np.array([option.gain for _, option in self._columns])
         # Growing, what has no gain is never chosen.
         self._most = np.array([float(problem.sign < 0 or gain < 0) for gain in self._gains])
-        low = np.array([bound.low for bound in problem.bounds], dtype=np.float64) - self.start
-        costs = self._costs(problem, start)
-        # Rows of one magnitude: parameters and multiply-accumulates differ by orders.
-        self._scale = np.maximum(np.abs(costs).max(axis=1, initial=0), 1e-12)
+        self._problem = problem
+        self._room_below = np.array([bound.low for bound in problem.bounds], dtype=np.float64) - self.start
+        self.costs: Numbers = self.costs_at(problem.sizes)
         widths, least, most = self._widths(problem)
         several = self._exclusions()
-        scaled = self._sparse.csc_array(costs / self._scale[:, None])
-        self._rows = self._sparse.vstack([scaled, widths, several], format="csc")
-        self._low = np.concatenate([low / self._scale, least, np.full(several.shape[0], -np.inf)])
-        self._high = np.concatenate([most, np.ones(several.shape[0])])
+        self._fixed = self._sparse.vstack([widths, several], format="csc")
+        self._fixed_low = np.concatenate([least, np.full(several.shape[0], -np.inf)])
+        self._fixed_high = np.concatenate([most, np.ones(several.shape[0])])
 
-    def solve(self, room: Numbers) -> tuple[list[tuple[int, Option]] | None, float | None]:
-        """The best options whose linear costs change bounded quantities by at most ``room``, and the dual bound."""
-        high = np.concatenate([room / self._scale, self._high])
+    def solve(self, room: Numbers, costs: Numbers) -> tuple[list[tuple[int, Option]] | None, float | None]:
+        """The best options whose ``costs`` change bounded quantities by at most ``room``, and the dual bound."""
+        # Rows of one magnitude: parameters and multiply-accumulates differ by orders.
+        scale = np.maximum(np.abs(costs).max(axis=1, initial=0), 1e-12)
+        self._rows = self._sparse.vstack([self._sparse.csc_array(costs / scale[:, None]), self._fixed], format="csc")
+        self._low = np.concatenate([self._room_below / scale, self._fixed_low])
+        high = np.concatenate([room / scale, self._fixed_high])
         x, free, bound = self._relaxed(high)
         if x is None:
             return None, None
@@ -135,12 +141,21 @@ class _Linear:
                 return rounded, ~everything if close else worth <= gap + ROUNDING * (1 + abs(value)), value
         return np.zeros_like(self._gains), everything, value
 
-    def _costs(self, problem: Problem, start: Progress) -> Numbers:
-        """[bounds, columns], what every option alone costs."""
-        kinds = {(problem.axes[item], option.units) for item, option in self._columns}
-        costs = {kind: np.array(start.after(*kind), dtype=np.float64) - self.start for kind in kinds}
-        columns = [costs[problem.axes[item], option.units] for item, option in self._columns]
-        return np.array(columns).reshape(len(columns), len(problem.bounds)).T
+    def costs_at(self, sizes: Sequence[int]) -> Numbers:
+        """[bounds, columns], what every option alone costs at the given sizes, or as things are for bounds from below.
+
+        What is bounded from below may not shrink by more than said, and costs as things are never say too little.
+        """
+        bounds, axes = self._problem.bounds, self._problem.axes
+        points = [sizes if bound.low == -math.inf else self._problem.sizes for bound in bounds]
+        values = [bound.quantity.value(point) for bound, point in zip(bounds, points, strict=True)]
+        places = list(zip(bounds, points, values, strict=True))
+        kinds = {(axes[item], option.units) for item, option in self._columns}
+        costs = {
+            kind: [bound.quantity.after(at, value, *kind) - value for bound, at, value in places] for kind in kinds
+        }
+        columns = [costs[axes[item], option.units] for item, option in self._columns]
+        return np.array(columns, dtype=np.float64).reshape(len(columns), len(bounds)).T
 
     def _widths(self, problem: Problem) -> tuple[Any, list[float], list[float]]:
         """Axes keep their minimum and maximum."""
