@@ -37,8 +37,8 @@ def choose(
         graph: of the model as it is.
         limits: what must be kept.
         solver: "greedy", the best gain per cost first: with one budget and linear costs as good as a linear program up
-            to its one fractional item. "exact", the best choice under costs taken as linear, to 0.01 %, made again until
-            its true cost fits, or the greedy one where that is better; needs scipy, and up to minutes.
+            to its one fractional item. "exact", the best choice under costs taken as linear, to 0.01 %, made again
+            until its true cost fits, or the greedy one where that is better; needs scipy, and up to minutes.
         latency: seconds of a forward pass by the sizes of all axes, such as a ``LatencyTable``; for budgets with a
             latency.
 
