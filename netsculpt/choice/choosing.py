@@ -37,8 +37,8 @@ def choose(
         graph: of the model as it is.
         limits: what must be kept.
         solver: "greedy", the best gain per cost first: with one budget and linear costs as good as a linear program up
-            to its one fractional item. "exact", the best choice under costs taken as linear, made again under tighter
-            bounds until the true cost fits, or the greedy one where that is better; needs scipy.
+            to its one fractional item. "exact", the best choice under costs taken as linear, to 0.01 %, made again
+            until its true cost fits, or the greedy one where that is better; needs scipy, and up to minutes.
         latency: seconds of a forward pass by the sizes of all axes, such as a ``LatencyTable``; for budgets with a
             latency.
 
@@ -81,10 +81,12 @@ def _solved(problem: Problem, solver: Solver) -> tuple[Progress, float | None]:
     """The best choice that the solver knows, and its bound."""
     polish = fill if problem.sign > 0 else spare
     best = greedy(problem)
+    if best.exceeded:
+        best = greedy(problem, by_cost=True)
     polish(best)
     if solver == "greedy":
         return best, None
-    progress, bound = exact(problem)
+    progress, bound = exact(problem, best)
     if progress is not None:
         polish(progress)
         if best.exceeded or progress.gain < best.gain:
@@ -94,8 +96,9 @@ def _solved(problem: Problem, solver: Solver) -> tuple[Progress, float | None]:
 
 def _check_names(limits: Limits, graph: Graph) -> None:
     """Names in limits mean something even where no option is concerned."""
-    limits.widths_of(graph, ())
-    limits.multiples_of(graph, ())
+    names = [axis.name for axis in graph]
+    limits.widths_of(graph, names)
+    limits.multiples_of(graph, names)
 
 
 def _refuse_growth(start: Progress) -> None:

@@ -13,16 +13,18 @@ Numbers = NDArray[np.float64]
 TINY = 1e-30  # a cost of nothing: such moves come first, and in the order of their gains
 
 
-def greedy(problem: Problem) -> Progress:
+def greedy(problem: Problem, *, by_cost: bool = False) -> Progress:
     """Choose move by move: growing, while the bounds are kept; pruning, until they are.
 
     Growing, a move is worth its gain per the largest fraction that it takes of what a bound leaves; pruning, its harm
     per what it contributes to the bounds that are not kept yet, each counted as a whole. Costs of neighbouring axes are
     looked up again only for the move that seems best: they never become better by what was chosen, so a move that is
     the best at its present cost and at earlier costs of others is the best one.
+
+    With ``by_cost``, only for pruning, the harm does not matter: as few units as possible, where limits are narrow.
     """
     progress = Progress(problem)
-    search = _Search(problem, progress)
+    search = _Search(problem, progress, by_cost)
     while problem.sign > 0 or progress.exceeded:
         number = search.best()
         if number is None:
@@ -34,8 +36,9 @@ def greedy(problem: Problem) -> Progress:
 class _Search:
     """Arrays over queues: gains of their next moves, and by how much these change every bounded quantity."""
 
-    def __init__(self, problem: Problem, progress: Progress) -> None:
+    def __init__(self, problem: Problem, progress: Progress, by_cost: bool) -> None:
         self._progress = progress
+        self._by_cost = by_cost
         self._queues = Queues(problem)
         self._high = np.array([bound.high for bound in problem.bounds], dtype=np.float64)
         axes = np.array([queue.axis for queue in self._queues.queues], dtype=np.int64)
@@ -78,7 +81,7 @@ class _Search:
         """Bring gain and cost of a queue's next move up to date."""
         self._stale[number] = False
         move = self._queues.queues[number].head
-        self._gains[number] = np.inf if move is None else move.gain
+        self._gains[number] = np.inf if move is None else 1.0 if self._by_cost else move.gain
         if move is not None:
             after = self._progress.after(move.axis, move.units)
             self._changes[number] = [new - old for new, old in zip(after, self._progress.values, strict=True)]

@@ -55,7 +55,7 @@ class Limits:
     @property
     def budgets(self) -> tuple[Budget, ...]:
         """Of the whole model."""
-        return (self.budget,) if isinstance(self.budget, Budget) else tuple(self.budget)
+        return tuple(self.budget) if isinstance(self.budget, Sequence) else (self.budget,)
 
     def widths_of(self, graph: Graph, names: Iterable[str]) -> list[tuple[int, int | None]]:
         """(minimum, maximum) of every axis in ``names``; no axis is left without a unit.

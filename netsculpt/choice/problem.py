@@ -156,6 +156,7 @@ class Progress:
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """What is chosen, in the order of the moves that settled it."""
-        last = {step.item: number for number, move in enumerate(self.moves) for step in move.steps}
-        return tuple(self.held[item] for item in sorted(self.held, key=lambda item: (last[item], item)))
+        """What is chosen, in the order of the steps that settled it."""
+        steps = (step.item for move in self.moves for step in move.steps)
+        last = {item: number for number, item in enumerate(steps)}
+        return tuple(self.held[item] for item in sorted(self.held, key=last.__getitem__))
