@@ -11,12 +11,12 @@ from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from netsculpt import ops
 from netsculpt.demo import surgery
 from netsculpt.demo.data import Part
-from netsculpt.demo.network import Place, places
-from netsculpt.demo.splitting import patches
+from netsculpt.demo.network import Mixing, Place, places
 
 Mode: TypeAlias = Literal["uniform", "line_search", "least_squares"]  # how the kept contributions are weighted
 
@@ -51,6 +51,15 @@ class Imitation:
         """Error of a consumer with ``weight`` [R, M] in place of its own."""
         change = self.weight - weight
         return ((change @ self.cov) * change).sum().item()
+
+
+def patches(layer: Mixing, x: Tensor) -> Tensor:
+    """What each row of the layer's weights is multiplied with: [n, D], a last 1 where there is a bias."""
+    if isinstance(layer, nn.Conv2d):
+        assert not isinstance(layer.padding, str)  # "same" and "valid" do not occur here
+        columns = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # [B, D, pixels]
+        x = columns.transpose(1, 2).reshape(-1, columns.shape[1])
+    return x if layer.bias is None else F.pad(x, (0, 1), value=1.0)
 
 
 @torch.no_grad()
