@@ -1,7 +1,7 @@
 """What splitting really does, by edits of a copy, and splitting matrices by products with unit vectors."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -24,11 +24,20 @@ def loss(case: Case) -> float:
         return float(F.cross_entropy(case.model(case.x), case.y))
 
 
-def change(case: Case, splits: Sequence[ns.Split]) -> float:
-    """Change of the loss when a copy of the model is split."""
-    edited = case._replace(model=copy.deepcopy(case.model))
-    ns.apply(ns.Plan(tuple(splits)), edited.model, graph=ns.trace(edited.model, case.x))
-    return loss(edited) - loss(case)
+class Splitting:
+    """A copy of a model that is split for real, and put together again."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case._replace(model=copy.deepcopy(case.model))
+        self._graph = ns.trace(self._case.model, case.x)
+        self._before = loss(case)
+
+    def change(self, splits: Iterable[ns.Split]) -> float:
+        """Change of the loss."""
+        ns.apply(ns.Plan(tuple(splits)), self._case.model, graph=self._graph, check=False)
+        after = loss(self._case)
+        assert ns.undo(self._case.model) == "exact"
+        return after - self._before
 
 
 def halves(stats: Statistics, axis: str, unit: int, offset: Tensor) -> ns.Split:
