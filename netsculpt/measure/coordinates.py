@@ -31,7 +31,7 @@ class Coordinates:
 
     def __init__(self, unit: Unit, parameters: Mapping[str, Tensor]) -> None:
         self._unit = unit
-        self._parameters = {each.name: parameters[each.name] for each in unit.weights}
+        self._parameters = {each.name: parameters[each.name].detach() for each in unit.weights}
         self._widths = [self._width(each) for each in unit.weights]
 
     @property

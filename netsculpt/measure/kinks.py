@@ -167,6 +167,29 @@ def _abs(z: Tensor, _: dict[str, Any]) -> Bent:
     return Bent(lambda z: z.sign(), (Kink(0.0, 2.0),))
 
 
+def _elu(z: Tensor, arguments: dict[str, Any]) -> Bent:
+    alpha, scale, inner = (float(arguments[name]) for name in ("alpha", "scale", "input_scale"))
+    return _exponential(alpha * scale * inner, scale, inner)
+
+
+def _selu(z: Tensor, _: dict[str, Any]) -> Bent:
+    alpha, scale = 1.6732632423543772, 1.0507009873554805
+    return _exponential(alpha * scale, scale, 1.0)
+
+
+def _exponential(below: float, above: float, inner: float) -> Bent:
+    """``below`` · exp(``inner`` · z), up to 0; ``above`` from there on."""
+    return Bent(
+        lambda z: torch.where(z > 0, above * torch.ones_like(z), below * (inner * z.clamp(max=0)).exp()),
+        (Kink(0.0, above - below),),
+    )
+
+
+def _softshrink(z: Tensor, arguments: dict[str, Any]) -> Bent:
+    edge = float(arguments["lambd"])
+    return Bent(lambda z: _step(z, [(-edge, 0.0), (edge, 1.0)], 1.0), (Kink(-edge, -1.0), Kink(edge, 1.0)))
+
+
 KINKED: dict[str, Callable[[Tensor, dict[str, Any]], Bent | None]] = {
     "relu": _relu,
     "relu6": _relu6,
@@ -179,4 +202,7 @@ KINKED: dict[str, Callable[[Tensor, dict[str, Any]], Bent | None]] = {
     "hardswish": _hardswish,
     "hardsigmoid": _hardsigmoid,
     "abs": _abs,
+    "elu": _elu,
+    "selu": _selu,
+    "softshrink": _softshrink,
 }

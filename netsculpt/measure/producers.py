@@ -46,7 +46,7 @@ class Producer:
         return -1 if self.kind in PRODUCTS else 1
 
     def patch_norm(self, x: Tensor, y: Tensor) -> float:
-        """The root mean square norm of what a row of the weight is multiplied with, and a 1 for the bias.
+        """The root mean square norm of what a row of the weight is multiplied with, and of a 1 for a bias.
 
         Borders are counted as if patches went over them.
         """
@@ -56,7 +56,7 @@ class Producer:
             often = math.prod(self.kernel) / self.options["groups"]
             if self.kind in CONVOLUTIONS:
                 often /= math.prod(_each(self.options["stride"], len(self.kernel)))
-        return math.sqrt(float(x.double().square().sum()) * often / positions + 1)
+        return math.sqrt(float(x.double().square().sum()) * often / positions + (self.bias is not None))
 
     def respond(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The result for other weights of the same shape."""

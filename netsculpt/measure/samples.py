@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from netsculpt.measure.coordinates import Coordinates, Shift
 from netsculpt.measure.kinks import KINKED, Kernel, surrogate
@@ -40,7 +41,7 @@ class Sample:
     @cached_property
     def bend(self) -> Bend:
         """The body's second derivative at this batch."""
-        with torch.enable_grad():
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):  # the others cannot be differentiated twice
             results = [each.detach().requires_grad_() for each in self.results]
             total = sum((self.gradients[use] * value).sum() for use, value in self._run(results, self.kernels))
             slopes = torch.autograd.grad(total, results, create_graph=True, allow_unused=True)  # type: ignore[arg-type]

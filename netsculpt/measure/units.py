@@ -33,6 +33,8 @@ LINEAR = {
     "mean", "sum", "conv1d", "conv2d", "conv3d", "pad", "constant_pad_nd", "pixel_shuffle", "reflection_pad2d",
     "replication_pad2d", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d", "amax", "im2col", "col2im",
 }  # fmt: skip
+# Of these, what leaves every entry in its place.
+IN_PLACE = {"clone", "contiguous", "alias", "to", "_to_copy", "dropout", "detach"}
 AFFINE = {"add", "sub", "neg", "rsub", "batch_norm", "_native_batch_norm_legit_no_training", "mul", "div", "subtract"}
 
 
@@ -242,7 +244,11 @@ def _diagonal(weights: list[Weight], producers: list[Producer], body: list[fx.No
         return False
     inside = {producers[0].node, *(node.name for node in body)}
     bends = [number for number, node in enumerate(body) if _bends(node, inside)]
-    return all(_by_entry(node) for node in body[: bends[-1] + 1])
+    before = body[: bends[-1] + 1]
+    # What meets again after it was rearranged may be two entries of one result.
+    meets = any(len([each for each in node.all_input_nodes if each.name in inside]) > 1 for node in before)
+    moved = any(operation(node) in REARRANGING - IN_PLACE for node in before)
+    return all(_by_entry(node) for node in before) and not (meets and moved)
 
 
 def evaluate(unit: Unit, values: Mapping[str, Any], call: Any) -> Iterator[tuple[str, str, Tensor]]:
