@@ -13,14 +13,27 @@ from tests.repository import OPS, REPOSITORY, run_python
 README = (REPOSITORY / "README.md").read_text()
 CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+GUIDES = {page.name: page.read_text() for page in sorted((REPOSITORY / "docs").glob("*.md"))}
+EXAMPLES = [
+    (name, number, block)
+    for name, text in GUIDES.items()
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+]
 COMMANDS = re.findall(r"```console\n\$ python (.*?)\n(.*?)```", README, re.DOTALL)
 NUMBER = re.compile(r"\d\.\de[-+]\d\d")  # a rounding error: of another size on another machine
-PAGES = ["README.md", "CONTRIBUTING.md", "bench/results/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "bench/results/README.md", *(f"docs/{name}" for name in GUIDES)]
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_python_runs(number: int, tmp_path: Path) -> None:
     run_python(BLOCKS[number], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+
+
+@pytest.mark.parametrize(
+    "block", [block for *_, block in EXAMPLES], ids=[f"{name}-{number}" for name, number, _ in EXAMPLES]
+)
+def test_examples_of_the_guides_run(block: str, tmp_path: Path) -> None:
+    run_python(block, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
 
 
 @pytest.mark.parametrize(("arguments", "shown"), COMMANDS, ids=[arguments for arguments, _ in COMMANDS])

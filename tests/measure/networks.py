@@ -213,7 +213,12 @@ class Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.q, self.k, self.v, self.out = nn.Linear(4, 6), nn.Linear(4, 6, bias=False), nn.Linear(4, 6), nn.Linear(6, 3)
+        self.q, self.k, self.v, self.out = (
+            nn.Linear(4, 6),
+            nn.Linear(4, 6, bias=False),
+            nn.Linear(4, 6),
+            nn.Linear(6, 3),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (layer(x).unflatten(2, (-1, 2)).transpose(1, 2) for layer in (self.q, self.k, self.v))
@@ -238,8 +243,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
     each.__name__: each for each in (Strided, Depthwise, Stream, Squeeze, Transposed, Grouped, Pooled)
 }
 TOKENS: dict[str, Callable[[], nn.Module]] = {
-    each.__name__: each
-    for each in (VitMlp, SwiGlu, Fused, Gpt2, Conv1d, Twice, Conv3d, Shifted, Attention, Recurrent)
+    each.__name__: each for each in (VitMlp, SwiGlu, Fused, Gpt2, Conv1d, Twice, Conv3d, Shifted, Attention, Recurrent)
 }
 NAMES = [*IMAGES, *TOKENS]
 

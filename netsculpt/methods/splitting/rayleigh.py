@@ -34,16 +34,16 @@ def rayleigh(
     Args:
         stats: of ``measure``; with ``max_bytes=0`` activations live for one batch only.
         axes: names; all measured ones by default.
-        ends: ``"lowest"``, for positive splits, or ``"both"``, which takes twice the time; an end that was not asked for
-            is given as zero with a zero vector.
+        ends: ``"lowest"``, for positive splits, or ``"both"``, which takes twice the time; an end that was not asked
+            for is given as zero with a zero vector.
         epochs: passes over the calibration data, before one more that measures.
         lr: learning rate of RMSprop, relative to a unit direction.
         decay: of the learning rate after every epoch.
         seed: of the directions at the start.
 
     Returns:
-        axis -> spectrum, as ``spectra`` gives it. Values are the quotients of the final directions over all data, so they
-        are never below λ_min nor above λ_max; residuals are measured.
+        axis -> spectrum, as ``spectra`` gives it. Values are the quotients of the final directions over all data, so
+        they are never below λ_min nor above λ_max; residuals are measured.
 
     Raises:
         ArgumentError: a number makes no sense, or an axis was not measured.
@@ -53,7 +53,9 @@ def rayleigh(
     Steepest Descent" (2019); its values were averages over an epoch in which directions still moved.
     """
     if isinstance(epochs, bool) or epochs < 1 or not lr > 0 or not 0 < decay <= 1:
-        raise ArgumentError(f"epochs must be at least 1, lr above 0, decay in (0, 1], not {epochs!r}, {lr!r}, {decay!r}")
+        raise ArgumentError(
+            f"epochs must be at least 1, lr above 0, decay in (0, 1], not {epochs!r}, {lr!r}, {decay!r}"
+        )
     names = list(stats.units if axes is None else axes)
     for name in names:
         if name not in stats.units:
