@@ -38,6 +38,7 @@ class Statistics:
     """What a calibration pass found. Belongs to the model as it was then.
 
     Attributes:
+        model: the model.
         graph: of the model.
         units: what was measured, by axis.
         reasons: axis -> why it was not.
@@ -46,13 +47,13 @@ class Statistics:
         step: length of the offsets for which kinks were smeared.
     """
 
+    model: nn.Module = field(repr=False)
     graph: Graph
     units: Mapping[str, Unit]
     reasons: Mapping[str, str]
     loss: float
     examples: int
     step: float
-    _model: nn.Module = field(repr=False)
     _batches: list[Batch] = field(repr=False)
     _loss_fn: LossFn = field(repr=False)
     _kernel: str | float = field(repr=False)
@@ -109,7 +110,7 @@ class Statistics:
     @property
     def is_current(self) -> bool:
         """Whether the model still has the parameters that were measured."""
-        return self._versions == _versions(self._model)
+        return self._versions == _versions(self.model)
 
     def require_current(self) -> None:
         """Refuse to go on with a model that has other parameters than those that were measured."""
@@ -164,7 +165,7 @@ def measure(
     if not batches:
         raise ArgumentError("the loader has no batch")
     total = torch.tensor(float(sum(batch.size for batch in batches)))
-    stats = Statistics(graph, units, reasons, 0.0, int(summed(total)), step, model, batches, loss_fn, kink)
+    stats = Statistics(model, graph, units, reasons, 0.0, int(summed(total)), step, batches, loss_fn, kink)
     loss, room = torch.zeros((), dtype=torch.float64), max_bytes
     for batch in batches:
         share, samples = _measured(stats, units, batch)
@@ -222,8 +223,8 @@ def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tup
     keep = {name for unit in units.values() for name in (*unit.sides, *(p.source for p in unit.producers))}
     keep |= {producer.node for unit in units.values() for producer in unit.producers}
     playback = Playback(stats.graph.program.exported, keep, [use for unit in units.values() for use in unit.uses])
-    inputs, target = _on(stats._model, batch)
-    with tracing_mode(stats._model), torch.enable_grad():
+    inputs, target = _on(stats.model, batch)
+    with tracing_mode(stats.model), torch.enable_grad():
         loss = stats._loss_fn(playback.outputs(inputs), target)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise ArgumentError("loss_fn must return a scalar tensor, the mean over the batch")

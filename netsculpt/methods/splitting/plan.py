@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from netsculpt.choice import Limits, Option, Solver, choose
+from netsculpt.choice import Choice, Limits, Option, Solver, choose
 from netsculpt.edit import Budget, Plan, Split
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import Statistics
 from netsculpt.methods.splitting.patterns import Pattern, patterns
 from netsculpt.methods.splitting.spectra import Spectrum, spectra
+from netsculpt.methods.trial import tried
+
+SEARCHED = (0.25, 0.5, 1, 2, 4, 8, 16, 32)  # multiples of the measured step
 
 
 class _Proposal(NamedTuple):
@@ -37,7 +40,7 @@ def split(
     *,
     copies: int = 2,
     signed: float | None = None,
-    step: float | None = None,
+    step: float | Literal["search"] | None = None,
     axes: Iterable[str] | None = None,
     solver: Solver = "greedy",
     latency: Callable[[Mapping[str, int]], float] | None = None,
@@ -53,7 +56,8 @@ def split(
         budget: of the model afterwards; or ``Limits``: caps by axis and group, several budgets, a count.
         copies: a unit becomes this many at most, 2 to 4; more than 2 only with negative weights.
         signed: bound c of Σ |w| of the copies' weights, above 1, which may then be negative; None for positive ones.
-        step: length ε of the offsets; by default that which was measured for.
+        step: length ε of the offsets; by default that which was measured for. ``"search"`` tries multiples of it, from
+            1/4 to 32, on the calibration data, and takes the length whose plan lowers the loss most.
         axes: names of the axes to split; all measured ones by default.
         solver: ``"greedy"`` or ``"exact"``, as in ``netsculpt.choice.choose``.
         latency: seconds by sizes, for budgets with a latency, as in ``netsculpt.choice.choose``.
@@ -71,14 +75,21 @@ def split(
     Source: Q. Liu, L. Wu, D. Wang, "Splitting Steepest Descent for Growing Neural Architectures" (2019).
     """
     c = _trust(copies, signed)
-    step = stats.step if step is None else step
-    if not step > 0 or not math.isfinite(step):
-        raise ArgumentError(f"step must be a length above 0, not {step!r}")
+    steps = [stats.step * factor for factor in SEARCHED] if step == "search" else [stats.step if step is None else step]
+    if not all(isinstance(each, (int, float)) and 0 < each < math.inf for each in steps):
+        raise ArgumentError(f"step must be a length above 0, 'search' or None, not {step!r}")
     stats.require_current()
     found = spectra(stats, axes, ends="lowest" if c == 1 else "both") if spectrum is None else spectrum
-    proposals = [each for name in found for each in _proposals(stats, name, found[name], copies, c, step)]
     limits = budget if isinstance(budget, Limits) else Limits(budget)
-    choice = choose([each.option for each in proposals], stats.graph, limits, solver=solver, latency=latency)
+    plans = []
+    for length in map(float, steps):
+        proposals = [each for name in found for each in _proposals(stats, name, found[name], copies, c, length)]
+        choice = choose([each.option for each in proposals], stats.graph, limits, solver=solver, latency=latency)
+        plans.append(_plan(stats, proposals, choice))
+    return plans[0] if len(plans) == 1 else min(plans, key=lambda plan: tried(stats, plan))
+
+
+def _plan(stats: Statistics, proposals: Iterable[_Proposal], choice: Choice) -> Plan:
     chosen = {(option.axis, option.item, option.units) for option in choice.options}
     edits = [
         Split(each.axis, each.unit, each.weights, stats.coordinates(each.axis).offsets(each.unit, each.offsets))
