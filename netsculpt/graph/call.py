@@ -149,7 +149,8 @@ class Call:
         The slices that make one operand, a constant one first, weigh the units of ``term``.
         """
         ordered = sorted(operands, key=lambda operand: not operand[0].constant)
-        contraction = Contraction(term, tuple(_operand(*operand) for operand in ordered), self.where, power)
+        factors = tuple(_operand(*operand) for operand in ordered)
+        contraction = Contraction(term, factors, self.where, self.node.name, power)
         self._facts.contractions.append(contraction)
         return contraction
 

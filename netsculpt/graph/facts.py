@@ -74,6 +74,7 @@ class Contraction:
         term: what is summed over.
         operands: those first that should weigh the units.
         where: operation and source line.
+        node: name of the operation in the program.
         power: the result is divided by the size of ``term`` to this power.
         roots: numbers that the result is divided by.
     """
@@ -81,6 +82,7 @@ class Contraction:
     term: Term
     operands: tuple[Operand, ...]
     where: str
+    node: str
     power: float = 0.0
     roots: list[RootFact] = field(default_factory=list)
 

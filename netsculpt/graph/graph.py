@@ -62,6 +62,7 @@ class Graph:
         program: the traced program; it describes the model as it was when traced.
         protected: (module path, side) of the ignored layers.
         values: operation of the program -> the terms of its outputs' dimensions.
+        sums: operation of the program -> the terms that it sums over.
     """
 
     axes: tuple[Axis, ...]
@@ -75,6 +76,7 @@ class Graph:
     batch: tuple[Term, ...] = field(repr=False)
     protected: tuple[tuple[str, str], ...] = field(repr=False)
     values: dict[str, tuple[tuple[Term, ...], ...]] = field(repr=False)
+    sums: dict[str, tuple[Term, ...]] = field(repr=False)
 
     def __getitem__(self, name: str) -> Axis:
         """The axis called ``name``.

@@ -19,6 +19,7 @@ from netsculpt.graph.graph import Graph
 from netsculpt.graph.probe import Probe, grown
 from netsculpt.graph.program import Inputs, Program, as_inputs, export
 from netsculpt.graph.scales import find_scales
+from netsculpt.graph.terms import Term
 from netsculpt.graph.untouched import no_collections
 
 # A layer, or its name; alone, or with the side that must stay: "inputs" or "outputs".
@@ -107,8 +108,16 @@ def _graph(
         products=tuple(analysis.facts.macs),
         batch=tuple(analysis.batch),
         protected=tuple(protected),
+        sums=_sums(analysis),
         values={step.node.name: step.outputs for step in analysis.steps if step.node.graph is program.exported.graph},
     )
+
+
+def _sums(analysis: Analysis) -> dict[str, tuple[Term, ...]]:
+    found: dict[str, tuple[Term, ...]] = {}
+    for each in analysis.facts.contractions:
+        found[each.node] = (*found.get(each.node, ()), each.term)
+    return found
 
 
 def _resolve(model: nn.Module, item: Ignored) -> tuple[str, str]:

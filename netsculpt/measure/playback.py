@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from netsculpt.errors import ArgumentError
 from netsculpt.graph.program import Inputs
-from netsculpt.measure.units import written_by
+from netsculpt.measure.nodes import written_by
 
 
 class Playback(fx.Interpreter):
@@ -44,21 +44,29 @@ class Playback(fx.Interpreter):
         return pytree.tree_unflatten(given, self._exported.call_spec.out_spec)
 
     def run_node(self, n: fx.Node) -> Any:
-        """One operation; what it takes from units is a view, and what it writes in place it writes to a copy."""
+        """One operation; what it takes from units is a view."""
         nodes = {each.name: each for each in n.all_input_nodes}
         before = {nodes[name]: self.env[nodes[name]] for name in self._uses.get(n.name, ())}
         for node, value in before.items():
             self.env[node] = self.taps[node.name, n.name] = _tap(value)
         written = written_by(n)
         if written is not None:
-            self.env[nodes[written]] = self.env[nodes[written]].clone()
+            self._save(self.env[nodes[written]])
         result = super().run_node(n)
         self.env.update(before)
-        if written is not None:
-            self.env[nodes[written]] = result
         if n.name in self._keep:
             self.kept[n.name] = pytree.tree_map_only(Tensor, torch.detach, result)
         return result
+
+    def _save(self, written: Tensor) -> None:
+        """Keep what is about to be overwritten as it is."""
+        for name, value in self.kept.items():
+            if isinstance(value, Tensor) and _memory(value) == _memory(written):
+                self.kept[name] = value.clone()
+
+
+def _memory(value: Tensor) -> int:
+    return value.untyped_storage().data_ptr()
 
 
 def _tap(value: Tensor) -> Tensor:

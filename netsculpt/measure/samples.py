@@ -13,7 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from netsculpt.measure.coordinates import Coordinates, Shift
 from netsculpt.measure.kinks import KINKED, Kernel, surrogate
-from netsculpt.measure.units import Unit, arguments_of, evaluate, operation, written_by
+from netsculpt.measure.nodes import arguments_of, operation, written_by
+from netsculpt.measure.units import Unit
 
 Kernels = Callable[[Tensor, Sequence[Tensor]], Kernel]  # of what bends and what it depends on
 
@@ -51,7 +52,9 @@ class Sample:
             if slope is None or not slope.requires_grad:
                 return Bend(self, torch.zeros_like(results[0]), [], [])
             # One entry depends on one entry: the sum of all rows of the second derivative is its diagonal.
-            (q,) = torch.autograd.grad(slope.sum(), results)
+            (q,) = torch.autograd.grad(slope.sum(), results, allow_unused=True)
+            if q is None:
+                q = torch.zeros_like(results[0])
         return Bend(self, q, [], [])
 
     def change(self, coordinates: Coordinates, v: Tensor) -> Tensor:
@@ -110,12 +113,14 @@ class Sample:
                 found = surrogate(name, arguments, kernels(z, results))  # type: ignore[arg-type]
                 if found is not None:
                     return found
+            if name == "view":  # memory need not lie as it did: attention in its parts gives another layout
+                return args[0].reshape(args[1])
             if written_by(node) is not None:
                 args = (args[0].clone(), *args[1:])
             return node.target(*args, **kwargs)  # type: ignore[operator]
 
         values = {**self.sides, **{p.node: y for p, y in zip(self.unit.producers, results, strict=True)}}
-        for value, user, result in evaluate(self.unit, values, call):
+        for value, user, result in _evaluated(self.unit, values, call):
             yield (value, user), result
 
 
@@ -145,3 +150,23 @@ class Bend:
         slopes, directions = zip(*bent, strict=True)
         found = torch.autograd.grad(slopes, self._results, directions, retain_graph=True, allow_unused=True)
         return [torch.zeros_like(y) if w is None else w for w, y in zip(found, u, strict=True)]
+
+
+def _evaluated(unit: Unit, values: Mapping[str, Any], call: Any) -> Iterator[tuple[str, str, Tensor]]:
+    """Run the body: yields (value's name, mixing operation, value) for all uses.
+
+    Args:
+        unit: its body is run.
+        values: the producers' results and the sides, by name.
+        call: runs one operation: ``call(node, arguments by name)``.
+    """
+    now = dict(values)
+    for node in unit.body:
+        given = fx.node.map_arg((node.args, node.kwargs), lambda each: now[each.name])
+        result = call(node, given[0], given[1])
+        now[node.name] = result
+        written = written_by(node)
+        if written is not None:
+            now[written] = result
+    for value, user in unit.uses:
+        yield value, user, now[value]

@@ -7,35 +7,21 @@ unit's body; copies of a unit change the loss only through it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.export.graph_signature import InputKind
 
 from netsculpt.graph import Axis, Graph
+from netsculpt.graph.axes import Place
 from netsculpt.graph.positions import contains, labels
-from netsculpt.graph.source import is_pointwise, named_arguments
+from netsculpt.graph.source import source_of
 from netsculpt.graph.terms import Term
 from netsculpt.measure.kinks import KINKED
+from netsculpt.measure.nodes import IN_PLACE, REARRANGING, arguments_of, bends_units, by_entry, operation, written_by
 from netsculpt.measure.producers import Producer, producer_of, weight_argument
-
-# Every entry of the result is one entry of an operand.
-REARRANGING = {
-    "view", "reshape", "flatten", "unflatten", "permute", "transpose", "t", "unsqueeze", "squeeze", "clone",
-    "contiguous", "alias", "to", "_to_copy", "dropout", "expand", "cat", "stack", "slice", "select", "chunk", "split",
-    "split_with_sizes", "unbind", "getitem", "repeat", "movedim", "detach",
-}  # fmt: skip
-# Linear in every operand that depends on the unit, or locally so.
-LINEAR = {
-    "mean", "sum", "conv1d", "conv2d", "conv3d", "pad", "constant_pad_nd", "pixel_shuffle", "reflection_pad2d",
-    "replication_pad2d", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d", "amax", "im2col", "col2im",
-}  # fmt: skip
-# Of these, what leaves every entry in its place.
-IN_PLACE = {"clone", "contiguous", "alias", "to", "_to_copy", "dropout", "detach"}
-AFFINE = {"add", "sub", "neg", "rsub", "batch_norm", "_native_batch_norm_legit_no_training", "mul", "div", "subtract"}
 
 
 @dataclass(frozen=True)
@@ -96,19 +82,6 @@ class Unit:
         return self.diagonal and self.producers[0].has_patches
 
 
-def operation(node: fx.Node) -> str:
-    """The ATen operation of a node without namespace, overload and trailing underscore."""
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return getattr(node.target, "__name__", str(node.target))
-    name = node.target._schema.name.split("::")[-1]
-    return name.rstrip("_") if not name.startswith("_") else name
-
-
-def arguments_of(node: fx.Node) -> dict[str, Any]:
-    """A node's arguments by the names of its operation's schema."""
-    return named_arguments(node, node.args, node.kwargs)
-
-
 def find_units(graph: Graph) -> tuple[dict[str, Unit], dict[str, str]]:
     """The units of all axes that can be measured, and why the others cannot: axis -> reason."""
     program = _Program(graph)
@@ -164,8 +137,13 @@ class _Program:
             rows = unit.argsort(stable=True)[int((unit < 0).sum()) :].reshape(axis.size, -1)
             weights.append(Weight(name, dim, rows, made[0].bias, len(unit)))
             producers.extend(made)
+            if rows.shape[1] != sum(self._count(place) for place in axis.producers if place[:2] == (name, dim)):
+                return f"it lies twice in one dimension of {name}"
         body, uses = self._body(axis, {producer.node for producer in producers})
-        if not any(_bends(node, {*(p.node for p in producers), *(n.name for n in body)}) for node in body):
+        mixed = self._mixed(axis, body, uses)
+        if mixed is not None:
+            return mixed
+        if not any(bends_units(node, {*(p.node for p in producers), *(n.name for n in body)}) for node in body):
             return "no nonlinearity follows before its units are mixed, so no split changes the loss"
         inside = {node.name for node in body} | {producer.node for producer in producers}
         sides = {each.name for node in body for each in node.all_input_nodes} - inside
@@ -194,9 +172,27 @@ class _Program:
             if node.name not in producers and self._carries(node, axis):
                 inside.add(node.name)
                 body.append(node)
-            elif node.name in producers or self._is_tensor(node):
+            elif node.name in producers or (self._is_tensor(node) and operation(node) != "getitem"):
                 uses.extend((name, node.name) for name in used)
         return body, uses
+
+    @staticmethod
+    def _count(place: Place) -> int:
+        """Entries of one unit at a place."""
+        return len(place.entries.entries(torch.zeros(1, dtype=torch.int64)))
+
+    def _mixed(self, axis: Axis, body: list[fx.Node], uses: list[tuple[str, str]]) -> str | None:
+        """Why units are not alone in their body or at their uses; None where they are."""
+        users = [user for _, user in uses]
+        twice = next((user for user in users if users.count(user) > 1), None)
+        if twice is not None:
+            return f"units are multiplied with units where they are mixed ({source_of(self._by_name[twice])})"
+        for node in body:
+            if any(contains(term, {axis.term.find(): None}) for term in self._graph.sums.get(node.name, ())):
+                return f"units are mixed on their way ({source_of(node)})"
+            if written_by(node) is not None and operation(node.all_input_nodes[0]) in REARRANGING - IN_PLACE:
+                return f"units are written in place through a view ({source_of(node)})"
+        return None
 
     def _carries(self, node: fx.Node, axis: Axis) -> bool:
         units = {axis.term.find(): None}
@@ -220,60 +216,13 @@ class _Program:
         return isinstance(value, (Tensor, list, tuple))
 
 
-def _bends(node: fx.Node, inside: set[str]) -> bool:
-    """Whether an operation is not linear in what depends on the unit."""
-    name = operation(node)
-    if name in REARRANGING or name in LINEAR or "avg_pool" in name or "upsample" in name or "interpolate" in name:
-        return False
-    depends = [each for each in node.all_input_nodes if each.name in inside]
-    if name in ("mul", "div") and len(depends) == 1 and node.args[0] is not (node.args[1] if name == "mul" else None):
-        return name == "div" and node.args[0] is not depends[0]
-    return name not in AFFINE or name in ("mul", "div")
-
-
-def _by_entry(node: fx.Node) -> bool:
-    """Whether every entry of the result depends on one entry of each operand."""
-    name = operation(node)
-    target = node.target
-    pointwise = isinstance(target, torch._ops.OpOverload) and is_pointwise(target)
-    return pointwise or name in REARRANGING or name in AFFINE
-
-
 def _diagonal(weights: list[Weight], producers: list[Producer], body: list[fx.Node]) -> bool:
     if len(producers) != 1 or producers[0].options.get("groups", 1) != 1 or not weights[0].whole:
         return False
     inside = {producers[0].node, *(node.name for node in body)}
-    bends = [number for number, node in enumerate(body) if _bends(node, inside)]
+    bends = [number for number, node in enumerate(body) if bends_units(node, inside)]
     before = body[: bends[-1] + 1]
     # What meets again after it was rearranged may be two entries of one result.
     meets = any(len([each for each in node.all_input_nodes if each.name in inside]) > 1 for node in before)
     moved = any(operation(node) in REARRANGING - IN_PLACE for node in before)
-    return all(_by_entry(node) for node in before) and not (meets and moved)
-
-
-def evaluate(unit: Unit, values: Mapping[str, Any], call: Any) -> Iterator[tuple[str, str, Tensor]]:
-    """Run the body: yields (value's name, mixing operation, value) for all uses.
-
-    Args:
-        unit: its body is run.
-        values: the producers' results and the sides, by name.
-        call: runs one operation: ``call(node, arguments by name)``.
-    """
-    now = dict(values)
-    for node in unit.body:
-        given = fx.node.map_arg((node.args, node.kwargs), lambda each: now[each.name])
-        result = call(node, given[0], given[1])
-        now[node.name] = result
-        written = written_by(node)
-        if written is not None:
-            now[written] = result
-    for value, user in unit.uses:
-        yield value, user, now[value]
-
-
-def written_by(node: fx.Node) -> str | None:
-    """The name of the operand that an operation writes in place."""
-    if not isinstance(node.target, torch._ops.OpOverload) or not node.args or not isinstance(node.args[0], fx.Node):
-        return None
-    alias = node.target._schema.arguments[0].alias_info
-    return node.args[0].name if alias is not None and alias.is_write else None
+    return all(by_entry(node) for node in before) and not (meets and moved)
