@@ -75,8 +75,13 @@ def split(
     if not step > 0 or not math.isfinite(step):
         raise ArgumentError(f"step must be a length above 0, not {step!r}")
     stats.require_current()
+    axes = None if axes is None else list(axes)
     found = spectra(stats, axes, ends="lowest" if c == 1 else "both") if spectrum is None else spectrum
-    proposals = [each for name in found for each in _proposals(stats, name, found[name], copies, c, step)]
+    for name in axes or () if spectrum is not None else ():
+        if name not in found:
+            raise ArgumentError(f"axis {name!r} has no spectrum among those given")
+    names = list(found if axes is None else axes)
+    proposals = [each for name in names for each in _proposals(stats, name, found[name], copies, c, step)]
     limits = budget if isinstance(budget, Limits) else Limits(budget)
     choice = choose([each.option for each in proposals], stats.graph, limits, solver=solver, latency=latency)
     chosen = {(option.axis, option.item, option.units) for option in choice.options}
