@@ -23,7 +23,7 @@ def true_residuals(s: Tensor, spectrum: Spectrum) -> Tensor:
     return off.norm(dim=2) / spectrum.values.abs().amax(1, keepdim=True)
 
 
-@pytest.mark.parametrize("name", ["Strided", "Stream", "SwiGlu", "Attention"])
+@pytest.mark.parametrize("name", ["Strided", "Squeeze", "SwiGlu", "Attention"])
 def test_ends_are_those_of_the_whole_matrix(name: str) -> None:
     stats = statistics(case(name))
     for axis, spectrum in spectra(stats, route="products").items():
@@ -51,27 +51,27 @@ def test_both_routes_agree(name: str) -> None:
 
 
 def test_too_few_products_are_confessed() -> None:
-    stats = statistics(case("Stream"))
-    s = matrices(stats, "stem")
+    stats = statistics(case("Squeeze"))
+    s = matrices(stats, "conv")
     lowest = torch.linalg.eigvalsh(s)[:, 0]
     errors = []
     for most in (2, 4, 8, 16):
-        spectrum = spectra(stats, max_products=most)["stem"]
+        spectrum = spectra(stats, max_products=most)["conv"]
         assert spectrum.products == most
         torch.testing.assert_close(spectrum.residuals, true_residuals(s, spectrum), rtol=1e-6, atol=1e-9)
         assert (spectrum.values[:, 0] >= lowest - 1e-12).all()  # never below what there is
         errors.append(float((spectrum.values[:, 0] - lowest).max()))
-    assert float(spectra(stats, max_products=2)["stem"].residuals.max()) > 0.1
+    assert float(spectra(stats, max_products=2)["conv"].residuals.max()) > 0.1
     assert errors == sorted(errors, reverse=True)
 
 
 def test_it_stops_where_it_is_good_enough() -> None:
-    stats = statistics(case("Stream"))
-    coarse, fine = (spectra(stats, tol=tol)["stem"] for tol in (0.1, 1e-8))
-    assert coarse.products < fine.products < stats.coordinates("stem").count
+    stats = statistics(case("Squeeze"))
+    coarse, fine = (spectra(stats, tol=tol)["conv"] for tol in (0.1, 1e-8))
+    assert coarse.products < fine.products < stats.coordinates("conv").count
     assert float(coarse.residuals.max()) <= 0.1
     assert float(fine.residuals.max()) <= 1e-8
-    assert spectra(stats, ends="lowest", tol=0.01)["stem"].products <= spectra(stats, tol=0.01)["stem"].products
+    assert spectra(stats, ends="lowest", tol=0.01)["conv"].products <= spectra(stats, tol=0.01)["conv"].products
 
 
 def run(s: Tensor, ends: Ends = "both", tol: float = 1e-10, most: int = 100) -> Lanczos:
