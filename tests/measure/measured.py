@@ -56,5 +56,7 @@ def directions(stats: Statistics, axis: str, seed: int = 0) -> Tensor:
 def matrices(stats: Statistics, axis: str) -> Tensor:
     """S of every unit, [m, d, d], column by column."""
     m, d = stats.units[axis].size, stats.coordinates(axis).count
-    columns = [multiply(stats, {axis: row.expand(m, d).contiguous()})[axis] for row in torch.eye(d, dtype=torch.float64)]
+    columns = [
+        multiply(stats, {axis: row.expand(m, d).contiguous()})[axis] for row in torch.eye(d, dtype=torch.float64)
+    ]
     return torch.stack(columns, 2)

@@ -213,7 +213,12 @@ class Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.q, self.k, self.v, self.out = nn.Linear(4, 6), nn.Linear(4, 6, bias=False), nn.Linear(4, 6), nn.Linear(6, 3)
+        self.q, self.k, self.v, self.out = (
+            nn.Linear(4, 6),
+            nn.Linear(4, 6, bias=False),
+            nn.Linear(4, 6),
+            nn.Linear(6, 3),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (layer(x).unflatten(2, (-1, 2)).transpose(1, 2) for layer in (self.q, self.k, self.v))
@@ -238,8 +243,7 @@ IMAGES: dict[str, Callable[[], nn.Module]] = {
     each.__name__: each for each in (Strided, Depthwise, Stream, Squeeze, Transposed, Grouped, Pooled)
 }
 TOKENS: dict[str, Callable[[], nn.Module]] = {
-    each.__name__: each
-    for each in (VitMlp, SwiGlu, Fused, Gpt2, Conv1d, Twice, Conv3d, Shifted, Attention, Recurrent)
+    each.__name__: each for each in (VitMlp, SwiGlu, Fused, Gpt2, Conv1d, Twice, Conv3d, Shifted, Attention, Recurrent)
 }
 NAMES = [*IMAGES, *TOKENS]
 
@@ -255,4 +259,6 @@ def case(name: str, examples: int = 6, dtype: torch.dtype = torch.float64) -> Ca
             module.weight.data.uniform_(0.5, 1.5)
             module.bias.data.uniform_(-0.5, 0.5)
     shape = (examples, 3, 7, 7) if name in IMAGES else (examples, 6, 4)
-    return Case(model.to(dtype), 2 * torch.randn(shape, dtype=torch.float64).to(dtype), torch.randint(0, 3, (examples,)))
+    return Case(
+        model.to(dtype), 2 * torch.randn(shape, dtype=torch.float64).to(dtype), torch.randint(0, 3, (examples,))
+    )

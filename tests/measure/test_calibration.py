@@ -153,7 +153,11 @@ REFUSALS: list[tuple[type[Exception], str, Attempt]] = [
     (ArgumentError, "must return a scalar tensor", lambda c, f: f(lambda out, _: out.sum(1))),
     (ArgumentError, "must return a scalar tensor", lambda c, f: f(lambda out, _: 1.0)),
     (ArgumentError, "can be differentiated", lambda c, f: f(lambda out, _: torch.zeros(()))),
-    (MeasureError, "gradient at the units of 'up'", lambda c, f: f(lambda out, _: (out - out.detach()).abs().sqrt().sum())),
+    (
+        MeasureError,
+        "gradient at the units of 'up'",
+        lambda c, f: f(lambda out, _: (out - out.detach()).abs().sqrt().sum()),
+    ),
     (ArgumentError, "the loader has no batch", lambda c, f: f(loader=[])),
     (ArgumentError, "must be 1 inputs and a target, not Tensor", lambda c, f: f(loader=[c.x])),
     (ArgumentError, "must be 1 inputs and a target, not 3 entries", lambda c, f: f(loader=[(c.x, c.x, c.y)])),
@@ -202,6 +206,10 @@ def test_statistics_know_when_they_are_old(change: Callable[[nn.Module], None]) 
     stats.require_current()
     change(subject.model)
     assert not stats.is_current
-    for use in (lambda: ns.split(stats, ns.Budget(params="200%")), lambda: spectra(stats), lambda: list(stats.samples())):
+    for use in (
+        lambda: ns.split(stats, ns.Budget(params="200%")),
+        lambda: spectra(stats),
+        lambda: list(stats.samples()),
+    ):
         with pytest.raises(MeasureError, match="the model has changed since it was measured"):
             use()

@@ -113,7 +113,15 @@ class Hidden(nn.Module):
         return self.head(self.act(self.up(x)))
 
 
-ACTIVATIONS = [nn.ReLU(inplace=True), nn.ReLU6(), nn.LeakyReLU(0.2), nn.Hardswish(), nn.Hardtanh(), nn.PReLU(), nn.SELU()]
+ACTIVATIONS = [
+    nn.ReLU(inplace=True),
+    nn.ReLU6(),
+    nn.LeakyReLU(0.2),
+    nn.Hardswish(),
+    nn.Hardtanh(),
+    nn.PReLU(),
+    nn.SELU(),
+]
 
 
 def data() -> tuple[Tensor, Tensor]:

@@ -104,8 +104,11 @@ def test_the_published_construction_gives_the_same() -> None:
     m, stats = subject.model, statistics(subject)
     x = m.norm(subject.x)
     z = m.up(x).detach()
-    bend = torch.autograd.functional.jvp(lambda z: torch.autograd.functional.jvp(F.gelu, z, torch.ones_like(z),
-                                         create_graph=True)[1], z, torch.ones_like(z))[1]
+    bend = torch.autograd.functional.jvp(
+        lambda z: torch.autograd.functional.jvp(F.gelu, z, torch.ones_like(z), create_graph=True)[1],
+        z,
+        torch.ones_like(z),
+    )[1]
     rows = F.pad(x, (0, 1), value=1.0).detach()
     v = torch.zeros(6, 5, 5, dtype=torch.float64, requires_grad=True)
     h = F.gelu(z) + bend * torch.einsum("btd,kde,bte->btk", rows, v, rows)

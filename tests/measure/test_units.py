@@ -98,7 +98,14 @@ def test_a_straight_unit_is_never_split() -> None:
 
 
 DIAGONAL = {"Strided": "a", "VitMlp": "up", "Conv1d": "a", "Conv3d": "a", "Transposed": "a", "Depthwise": "project"}
-COUPLED = {"SwiGlu": "gate", "Shifted": "up", "Attention": "q/0", "Depthwise": "expand", "Stream": "stem", "Twice": "up"}
+COUPLED = {
+    "SwiGlu": "gate",
+    "Shifted": "up",
+    "Attention": "q/0",
+    "Depthwise": "expand",
+    "Stream": "stem",
+    "Twice": "up",
+}
 
 
 def test_where_entries_bend_alone_and_where_together() -> None:

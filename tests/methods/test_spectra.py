@@ -86,8 +86,14 @@ def test_lanczos_in_spaces_that_end_early() -> None:
     torch.manual_seed(0)
     one = torch.randn(12, dtype=torch.float64)
     full = torch.randn(12, 12, dtype=torch.float64)
-    s = torch.stack([torch.zeros(12, 12, dtype=torch.float64), 3 * torch.eye(12, dtype=torch.float64),
-                     -torch.outer(one, one), full + full.T])
+    s = torch.stack(
+        [
+            torch.zeros(12, 12, dtype=torch.float64),
+            3 * torch.eye(12, dtype=torch.float64),
+            -torch.outer(one, one),
+            full + full.T,
+        ]
+    )
     values, vectors, residuals = run(s).pairs()
     expected = torch.linalg.eigvalsh(s)
     torch.testing.assert_close(values[:, 0], expected[:, 0], rtol=1e-9, atol=1e-12)

@@ -175,9 +175,9 @@ def test_what_makes_no_sense_is_refused(kind: type[Exception], sentence: str, op
 
 def test_splitting_leads_on_where_gradient_descent_is_stuck() -> None:
     torch.manual_seed(0)
-    x = torch.linspace(-3, 3, 200, dtype=torch.float64)[:, None]
-    y = torch.sin(2 * x)
-    model = nn.Sequential(nn.Linear(1, 1), nn.Tanh(), nn.Linear(1, 1)).double()
+    x = torch.randn(300, 3, dtype=torch.float64)
+    y = torch.cos(2 * x).prod(1, keepdim=True) + x[:, :1] * x[:, 1:2]
+    model = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1)).double()
 
     def descend() -> float:
         optimizer = torch.optim.LBFGS(model.parameters(), max_iter=300, line_search_fn="strong_wolfe")

@@ -65,7 +65,10 @@ def spectra(
     """
     if max_products < 1:
         raise ArgumentError(f"max_products must be above 0, not {max_products!r}")
-    for argument, value, known in (("ends", ends, ("lowest", "both")), ("route", route, (None, "explicit", "products"))):
+    for argument, value, known in (
+        ("ends", ends, ("lowest", "both")),
+        ("route", route, (None, "explicit", "products")),
+    ):
         if value not in known:
             raise ArgumentError(f"{argument} must be one of {', '.join(map(repr, known))}, not {value!r}")
     names = list(stats.units if axes is None else axes)
