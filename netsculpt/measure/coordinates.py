@@ -66,7 +66,7 @@ class Coordinates:
         found = []
         for weight, part in zip(self._unit.weights, v.split(self._widths, dim=1), strict=True):
             tensor = self._parameters[weight.name]
-            rows = weight.rows.shape[1]
+            rows, part = weight.rows.shape[1], part.to(tensor.dtype)
             entries = part if weight.bias is None else part[:, :-rows]
             shape = tensor.movedim(weight.dim, 0).shape
             matrix = self._spread(entries.reshape(self._unit.size * rows, -1), weight)

@@ -83,11 +83,13 @@ class Statistics:
         return self._coordinates[axis]
 
     def positions(self, axis: str) -> int:
-        """Number of positions (examples, times pixels or tokens) of this rank's calibration data at an axis."""
+        """Number of positions (examples, times pixels or tokens) of the calibration data at an axis: mean of ranks."""
         batch = next(iter(self.samples([axis])))[axis]
         y = batch.results[0]
         here = y.numel() // y.shape[batch.unit.producers[0].channel]
-        return here * sum(each.size for each in self._batches) // self._batches[0].size
+        total = torch.tensor([here * sum(each.size for each in self._batches) / self._batches[0].size, 1.0])
+        positions, ranks = summed(total.double()).tolist()  # all ranks must decide alike by it
+        return round(positions / ranks)
 
     def changes(self, directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What moving every unit by [m, d] does to the loss, the rest of the network at first order: axis -> [m]."""
@@ -109,11 +111,11 @@ class Statistics:
 
     @property
     def is_current(self) -> bool:
-        """Whether the model still has the parameters that were measured."""
+        """Whether the model still has the parameters and buffers that were measured."""
         return self._versions == _versions(self.model)
 
     def require_current(self) -> None:
-        """Refuse to go on with a model that has other parameters than those that were measured."""
+        """Refuse to go on with a model that has other parameters or buffers than those that were measured."""
         if not self.is_current:
             raise MeasureError("the model has changed since it was measured; measure it again")
 
@@ -157,6 +159,8 @@ def measure(
     if kink != "triangle" and (isinstance(kink, str) or not kink > 0):
         raise ArgumentError(f"kink must be 'triangle' or the β of a softplus, not {kink!r}")
     units, reasons = find_units(graph)
+    if max_batches is not None and max_batches < 1:
+        raise ArgumentError(f"max_batches must be above 0, or None for all, not {max_batches!r}")
     if axes is not None:
         units = {graph[name].name: units[name] for name in axes if name in units or _refuse(name, graph, reasons)}
     if not units:
@@ -190,13 +194,15 @@ def _refuse(name: str, graph: Graph, reasons: Mapping[str, str]) -> bool:
 
 
 def _versions(model: nn.Module) -> tuple[tuple[int, int], ...]:
-    return tuple((id(parameter), parameter._version) for parameter in model.parameters())
+    return tuple((id(tensor), tensor._version) for tensor in (*model.parameters(), *model.buffers()))
 
 
 def _batch(given: Any, graph: Graph) -> Batch:
     """Which of a batch goes into the model."""
     example = graph.inputs
-    if isinstance(given, Mapping):
+    if example.args and example.kwargs:
+        raise ArgumentError("the model was traced with positional and keyword arguments; trace it with a dict of all")
+    if isinstance(given, Mapping) and not example.args:
         missing = [name for name in example.kwargs if name not in given]
         if missing:
             raise ArgumentError(f"a batch of the loader lacks {missing[0]!r}, which the model was traced with")
@@ -225,11 +231,13 @@ def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tup
     playback = Playback(stats.graph.program.exported, keep, [use for unit in units.values() for use in unit.uses])
     inputs, target = _on(stats.model, batch)
     with tracing_mode(stats.model), torch.enable_grad():
-        loss = stats._loss_fn(playback.outputs(inputs), target)
+        loss = stats._loss_fn(_answer(playback, inputs), target)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise ArgumentError("loss_fn must return a scalar tensor, the mean over the batch")
         if not bool(loss.isfinite()):
-            raise MeasureError(f"the loss on the calibration data is {float(loss)}, not a finite number")
+            raise MeasureError(f"the loss on the calibration data is {float(loss.detach())}, not a finite number")
+        if not loss.requires_grad:
+            raise ArgumentError("loss_fn must return a function of the model's answer that can be differentiated")
         share = loss * (batch.size / stats.examples)
         found = torch.autograd.grad(share, list(playback.taps.values()), allow_unused=True)
     gradients = {
@@ -238,6 +246,16 @@ def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tup
     }
     samples = {name: _sample(unit, playback.kept, gradients, stats) for name, unit in units.items()}
     return share.detach(), samples
+
+
+def _answer(playback: Playback, inputs: Inputs) -> Any:
+    try:
+        return playback.outputs(inputs)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise ArgumentError(f"the loader has a batch on which the traced model does not run: {reason}") from error
 
 
 def _sample(

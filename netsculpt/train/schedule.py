@@ -56,6 +56,8 @@ class GrowSchedule:
         if not share > 0 or not 0 <= tolerance < 1:
             raise ArgumentError(f"share must be above 0 and tolerance in [0, 1), not {share!r} and {tolerance!r}")
         self._sculptor, self._loader, self._loss_fn = sculptor, loader, loss_fn
+        if isinstance(budget.latency, str):
+            raise ArgumentError(f"latency of a schedule's budget must be in seconds, not {budget.latency!r}")
         self._limits = budget.limits(sculptor.graph.cost())
         self._bounded = budget
         self._every, self._patience, self._tolerance, self._share = every, patience, tolerance, share
@@ -100,7 +102,8 @@ class GrowSchedule:
         most = int(now.params * (1 + self._share))
         params = most if self._bounded.params is None else min(most, self._limits.params)
         macs = None if self._bounded.macs is None else self._limits.macs
-        return Limits([Budget(params=max(params, now.params), macs=None if macs is None else max(macs, now.macs))])
+        macs = None if macs is None else max(macs, now.macs)
+        return Limits([Budget(params=max(params, now.params), macs=macs, latency=self._bounded.latency)])
 
 
 def stands_still(losses: list[float], patience: int, tolerance: float) -> bool:

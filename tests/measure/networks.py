@@ -251,7 +251,7 @@ NAMES = [*IMAGES, *TOKENS]
 def case(name: str, examples: int = 6, dtype: torch.dtype = torch.float64) -> Case:
     """A network with random running statistics, and data that its units answer in bends and not in straight lines."""
     torch.manual_seed(0)
-    model = {**IMAGES, **TOKENS}[name]().to(dtype).eval()
+    model = {**IMAGES, **TOKENS}[name]().eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)
@@ -259,4 +259,6 @@ def case(name: str, examples: int = 6, dtype: torch.dtype = torch.float64) -> Ca
             module.weight.data.uniform_(0.5, 1.5)
             module.bias.data.uniform_(-0.5, 0.5)
     shape = (examples, 3, 7, 7) if name in IMAGES else (examples, 6, 4)
-    return Case(model, 2 * torch.randn(shape, dtype=dtype), torch.randint(0, 3, (examples,)))
+    return Case(
+        model.to(dtype), 2 * torch.randn(shape, dtype=torch.float64).to(dtype), torch.randint(0, 3, (examples,))
+    )

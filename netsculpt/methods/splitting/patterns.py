@@ -59,6 +59,7 @@ def patterns(lowest: float, highest: float, c: float = 1.0) -> list[Pattern]:
         s = math.sqrt(1 - r * r)
         gain = (p * (1 - r * r) * lowest - q * (1 - r) * highest) / 2
         found.append(Pattern((p / 2, p / 2, -q), ((s, r), (-s, r), (0, 1)), gain))
+    if c > 1 and lowest < 0 < highest:  # elsewhere three copies do as much
         offsets = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
         found.append(Pattern((p / 2, p / 2, -q / 2, -q / 2), offsets, (p * lowest - q * highest) / 2))
     best: dict[int, Pattern] = {}

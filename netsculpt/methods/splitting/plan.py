@@ -77,13 +77,18 @@ def split(
     c = _trust(copies, signed)
     steps = [stats.step * factor for factor in SEARCHED] if step == "search" else [stats.step if step is None else step]
     if not all(isinstance(each, (int, float)) and 0 < each < math.inf for each in steps):
-        raise ArgumentError(f"step must be a length above 0, 'search' or None, not {step!r}")
+        raise ArgumentError(f"step must be a length above 0, not {step!r}, or 'search'")
     stats.require_current()
+    axes = None if axes is None else list(axes)
     found = spectra(stats, axes, ends="lowest" if c == 1 else "both") if spectrum is None else spectrum
+    for name in axes or () if spectrum is not None else ():
+        if name not in found:
+            raise ArgumentError(f"axis {name!r} has no spectrum among those given")
+    names = list(found if axes is None else axes)
     limits = budget if isinstance(budget, Limits) else Limits(budget)
     plans = []
     for length in map(float, steps):
-        proposals = [each for name in found for each in _proposals(stats, name, found[name], copies, c, length)]
+        proposals = [each for name in names for each in _proposals(stats, name, found[name], copies, c, length)]
         choice = choose([each.option for each in proposals], stats.graph, limits, solver=solver, latency=latency)
         plans.append(_plan(stats, proposals, choice))
     return plans[0] if len(plans) == 1 else min(plans, key=lambda plan: tried(stats, plan))

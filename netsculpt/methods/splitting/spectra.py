@@ -51,7 +51,8 @@ def spectra(
         stats: of ``measure``.
         axes: names; all measured ones by default.
         ends: the ends that must converge; both are returned.
-        tol: largest residual relative to the matrix's norm, by default 1e-3, or 1e-8 where the model is in float64.
+        tol: largest residual relative to the matrix's norm, by default 1e-3, or 1e-8 where the model is in float64
+            and 1e-2 where it is in half precision.
         max_products: as many products with each matrix at most; what is not converged then says so by its residual.
         route: ``"explicit"`` or ``"products"`` for all axes; by default what is cheaper for each.
 
@@ -59,9 +60,17 @@ def spectra(
         axis -> spectrum.
 
     Raises:
-        ArgumentError: an axis was not measured, or has no explicit matrices.
+        ArgumentError: an axis was not measured, or has no explicit matrices, or an argument makes no sense.
         MeasureError: a product is not finite.
     """
+    if max_products < 1:
+        raise ArgumentError(f"max_products must be above 0, not {max_products!r}")
+    for argument, value, known in (
+        ("ends", ends, ("lowest", "both")),
+        ("route", route, (None, "explicit", "products")),
+    ):
+        if value not in known:
+            raise ArgumentError(f"{argument} must be one of {', '.join(map(repr, known))}, not {value!r}")
     names = list(stats.units if axes is None else axes)
     for name in names:
         if name not in stats.units:
@@ -99,9 +108,10 @@ def _by_products(
     runs: dict[str, Lanczos] = {}
     for name in names:
         coordinates = stats.coordinates(name)
-        dtype = coordinates.parameter(stats.units[name].weights[0].name).dtype
+        given = coordinates.parameter(stats.units[name].weights[0].name).dtype
+        dtype = given if given in TOL else torch.float32  # vectors keep more than the model's half precision
         like = torch.empty(stats.units[name].size, coordinates.count, dtype=dtype, device=coordinates.device)
-        runs[name] = Lanczos(like, ends, TOL.get(dtype, 1e-2) if tol is None else tol, max_products)
+        runs[name] = Lanczos(like, ends, TOL.get(given, 1e-2) if tol is None else tol, max_products)
     while active := [name for name, run in runs.items() if not run.done]:
         products = multiply(stats, {name: runs[name].newest for name in active})
         for name, product in products.items():
@@ -114,7 +124,7 @@ def multiply(stats: Statistics, directions: Mapping[str, Tensor]) -> dict[str, T
     found: dict[str, Tensor] = {}
     for batch in stats.samples(directions):
         for name, sample in batch.items():
-            product = sample.bend.product(stats.coordinates(name), directions[name])
+            product = sample.bend.product(stats.coordinates(name), directions[name]).to(directions[name].dtype)
             found[name] = found[name] + product if name in found else product
     for name, product in found.items():
         if not bool(summed(product).isfinite().all()):
