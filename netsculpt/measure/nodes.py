@@ -20,7 +20,9 @@ LINEAR = {
     "mean", "sum", "conv1d", "conv2d", "conv3d", "pad", "constant_pad_nd", "pixel_shuffle", "reflection_pad2d",
     "replication_pad2d", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d", "amax", "im2col", "col2im",
 }  # fmt: skip
-# Of these, what leaves every entry in its place.
+# Of what is locally linear, what has kinks that no second derivative tells of.
+MAXIMA = {"max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d", "amax", "max"}
+# Of what rearranges, what leaves every entry in its place.
 IN_PLACE = {"clone", "contiguous", "alias", "to", "_to_copy", "dropout", "detach"}
 AFFINE = {"add", "sub", "neg", "rsub", "batch_norm", "_native_batch_norm_legit_no_training", "mul", "div", "subtract"}
 

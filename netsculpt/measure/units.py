@@ -20,7 +20,16 @@ from netsculpt.graph.positions import contains, labels
 from netsculpt.graph.source import source_of
 from netsculpt.graph.terms import Term
 from netsculpt.measure.kinks import KINKED
-from netsculpt.measure.nodes import IN_PLACE, REARRANGING, arguments_of, bends_units, by_entry, operation, written_by
+from netsculpt.measure.nodes import (
+    IN_PLACE,
+    MAXIMA,
+    REARRANGING,
+    arguments_of,
+    bends_units,
+    by_entry,
+    operation,
+    written_by,
+)
 from netsculpt.measure.producers import Producer, producer_of, weight_argument
 
 
@@ -156,7 +165,7 @@ class _Program:
             tuple(uses),
             {value: self._place(value, axis) for value, _ in uses},
             frozenset(sides),
-            any(operation(node) in KINKED for node in body),
+            any(operation(node) in KINKED or operation(node) in MAXIMA for node in body),
             _diagonal(weights, producers, body),
         )
 
