@@ -12,7 +12,8 @@ hypothesis.settings.load_profile("default")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    # In tensors as small as those of most tests, threads mostly wait for each other; tests/ops has two.
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(params=["cpu", "cuda"])

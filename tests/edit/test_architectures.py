@@ -25,15 +25,6 @@ PROCESSES = 3
 OPTIMIZED = ("resnet_basic", "mobilenet_v3", "densenet", "shufflenet_v2", "gpt2", "llama", "lstm_tagger", "swin")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """In tensors as small as these, threads mostly wait for each other; and sums over them may round otherwise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(params=BY_NAME)
 def model(request: pytest.FixtureRequest) -> Iterator[Subject]:
     with subject(request.param) as found:
