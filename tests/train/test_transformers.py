@@ -32,7 +32,7 @@ def test_a_vit_grows_within_its_budget() -> None:
 
     sculptor = ns.Sculptor(model, {"pixel_values": images}, optimizer)
     schedule = ns.GrowSchedule(
-        sculptor, loader, loss_fn, budget=ns.Budget(params="125%"), every=1, share=0.2, step=0.05
+        sculptor, loader, loss_fn, budget=ns.Budget(params="125%"), every=1, share=0.2, step=0.005
     )
     start = sum(each.numel() for each in model.parameters())
     model.train()
