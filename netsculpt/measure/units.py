@@ -167,6 +167,8 @@ class _Program:
         body, uses = self._body(axis, {producer.node for producer in producers})
         if not any(_bends(node, {*(p.node for p in producers), *(n.name for n in body)}) for node in body):
             return "no nonlinearity follows before its units are mixed, so no split changes the loss"
+        if any(self._attends_over(node, axis) for node in body):
+            return "attention sums over it in queries and keys before its values are mixed, so its units are not apart"
         inside = {node.name for node in body} | {producer.node for producer in producers}
         sides = {each.name for node in body for each in node.all_input_nodes} - inside
         return Unit(
@@ -201,6 +203,13 @@ class _Program:
     def _carries(self, node: fx.Node, axis: Axis) -> bool:
         units = {axis.term.find(): None}
         return any(contains(dim, units) for dims in self._outputs(node) for dim in dims)
+
+    def _attends_over(self, node: fx.Node, axis: Axis) -> bool:
+        """Whether the products of queries and keys are sums over the axis."""
+        if operation(node) != "scaled_dot_product_attention":
+            return False
+        (dims,) = self._outputs(node.all_input_nodes[0])
+        return contains(dims[-1], {axis.term.find(): None})
 
     def _place(self, value: str, axis: Axis) -> tuple[int, Tensor]:
         (dims,) = self._outputs(self._by_name[value])
