@@ -143,21 +143,3 @@ def test_directions_and_shifts_are_the_same_thing(name: str) -> None:
         parameters = dict(subject.model.named_parameters())
         present = coordinates.present(parameters)
         assert present.shape == (unit.size, coordinates.count)
-
-
-class Narrow(nn.Module):
-    """Attention whose heads may become wider, and an MLP."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.q, self.k, self.v, self.out = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (layer(x).unflatten(2, (3, -1)).transpose(1, 2) for layer in (self.q, self.k, self.v))
-        return self.out(F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2).flatten(2)).mean(1)
-
-
-def test_units_that_attention_sums_over_are_refused() -> None:
-    units, reasons = find_units(ns.trace(Narrow(), torch.randn(6, 5, 4)))
-    assert not units
-    assert any("attention sums over it" in reason for reason in reasons.values())
