@@ -87,9 +87,9 @@ class Statistics:
         batch = next(iter(self.samples([axis])))[axis]
         y = batch.results[0]
         here = y.numel() // y.shape[batch.unit.producers[0].channel]
-        total = torch.tensor([here * sum(each.size for each in self._batches) / self._batches[0].size, 1.0])
-        positions, ranks = summed(total.double()).tolist()  # all ranks must decide alike by it
-        return round(positions / ranks)
+        mine = here * sum(each.size for each in self._batches) / self._batches[0].size
+        total = summed(torch.tensor([mine, 1.0], dtype=torch.float64))  # all ranks must decide alike by it
+        return round(float(total[0] / total[1]))
 
     def changes(self, directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What moving every unit by [m, d] does to the loss, the rest of the network at first order: axis -> [m]."""
@@ -115,7 +115,7 @@ class Statistics:
         return self._versions == _versions(self.model)
 
     def require_current(self) -> None:
-        """Refuse to go on with a model that has other parameters or buffers than those that were measured."""
+        """Refuse to go on with a model that has changed since."""
         if not self.is_current:
             raise MeasureError("the model has changed since it was measured; measure it again")
 
@@ -168,7 +168,7 @@ def measure(
     batches = [_batch(each, graph) for _, each in zip(range(max_batches or 1 << 60), loader, strict=False)]
     if not batches:
         raise ArgumentError("the loader has no batch")
-    total = torch.tensor(float(sum(batch.size for batch in batches)))
+    total = torch.tensor(sum(batch.size for batch in batches))
     stats = Statistics(model, graph, units, reasons, 0.0, int(summed(total)), step, batches, loss_fn, kink)
     loss, room = torch.zeros((), dtype=torch.float64), max_bytes
     for batch in batches:
@@ -226,8 +226,7 @@ def _on(model: nn.Module, batch: Batch) -> tuple[Inputs, Any]:
 
 def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tuple[Tensor, dict[str, Sample]]:
     """A batch's share of the loss, and its samples."""
-    keep = {name for unit in units.values() for name in (*unit.sides, *(p.source for p in unit.producers))}
-    keep |= {producer.node for unit in units.values() for producer in unit.producers}
+    keep = {name for u in units.values() for name in (*u.sides, *(n for p in u.producers for n in (p.source, p.node)))}
     playback = Playback(stats.graph.program.exported, keep, [use for unit in units.values() for use in unit.uses])
     inputs, target = _on(stats.model, batch)
     with tracing_mode(stats.model), torch.enable_grad():
@@ -251,11 +250,11 @@ def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tup
 def _answer(playback: Playback, inputs: Inputs) -> Any:
     try:
         return playback.outputs(inputs)
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
-        raise ArgumentError(f"the loader has a batch on which the traced model does not run: {reason}") from error
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        what = "the loader has a batch on which the traced model does not run"
+        raise ArgumentError(f"{what}: {str(error).splitlines()[0]}") from error
 
 
 def _sample(

@@ -88,8 +88,8 @@ def test_positive_weights_need_a_negative_value() -> None:
 
 
 def test_negative_weights_help_whenever_there_is_anything() -> None:
-    assert [each.copies for each in patterns(0.1, 2.0, 3.0)][0] == 2
-    assert [each.copies for each in patterns(-0.1, -0.01, 3.0)][0] == 2
+    assert next(each.copies for each in patterns(0.1, 2.0, 3.0)) == 2
+    assert next(each.copies for each in patterns(-0.1, -0.01, 3.0)) == 2
     for ends in SPECTRA:
         gains = [each.gain for each in patterns(*ends, 3.0)]
         assert gains == sorted(gains, reverse=True)  # a dearer one must do more

@@ -53,7 +53,7 @@ def test_a_plain_loop_grows_every_other_epoch_within_its_budget() -> None:
 
 
 def test_it_grows_when_the_loss_stands_still() -> None:
-    subject, schedule, _ = started(ns.Budget(params="200%"), patience=2, tolerance=0.01, step=0.02)
+    _, schedule, _ = started(ns.Budget(params="200%"), patience=2, tolerance=0.01, step=0.02)
     answers = [schedule.step(loss) for loss in (1.0, 0.9, 0.8, 0.799, 0.798)]
     assert [answer is not None for answer in answers] == [False, False, False, False, True]
     assert [schedule.step(loss) is not None for loss in (0.79, 0.79)] == [False, False]  # it counts anew

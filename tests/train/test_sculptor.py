@@ -66,7 +66,7 @@ def origin(stats_size: int, plan: ns.Plan, axis: str) -> Tensor:
 
 
 def test_momentum_is_shared_and_second_moments_stay() -> None:
-    """What a unit's incoming weights remember goes to every copy as it is, and outgoing momentum is shared like them."""
+    """What incoming weights remember goes to every copy as it is, and outgoing momentum is shared like its weights."""
     subject, sculptor, optimizer = sculpted("VitMlp")
     up, down = subject.model.up.weight, subject.model.down.weight
     old = {name: {k: v.clone() for k, v in optimizer.state[p].items()} for name, p in (("up", up), ("down", down))}

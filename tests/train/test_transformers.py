@@ -6,6 +6,7 @@ from torch import Tensor, optim
 from torch.nn import functional as F
 
 import netsculpt as ns
+from netsculpt.measure.units import find_units
 from tests.architectures.optional import import_torchvision, missing
 
 if missing("torchvision") is None:
@@ -32,8 +33,10 @@ def test_a_vit_grows_within_its_budget() -> None:
 
     sculptor = ns.Sculptor(model, {"pixel_values": images}, optimizer)
     schedule = ns.GrowSchedule(
-        sculptor, loader, loss_fn, budget=ns.Budget(params="125%"), every=1, share=0.2, step=0.05
+        sculptor, loader, loss_fn, budget=ns.Budget(params="125%"), every=1, share=0.2, step=0.005
     )
+    _, reasons = find_units(sculptor.graph)
+    assert any("units are mixed on their way" in reason for reason in reasons.values())
     start = sum(each.numel() for each in model.parameters())
     model.train()
     for _ in range(3):
