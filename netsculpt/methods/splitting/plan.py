@@ -17,6 +17,7 @@ from netsculpt.methods.splitting.patterns import Pattern, patterns
 from netsculpt.methods.splitting.spectra import Spectrum, spectra
 from netsculpt.methods.trial import tried
 
+ROUNDING = torch.finfo(torch.float64).eps  # of the loss: what is less than that is no gain
 SEARCHED = (0.25, 0.5, 1, 2, 4, 8, 16, 32)  # multiples of the measured step
 
 
@@ -132,7 +133,7 @@ def _proposals(stats: Statistics, axis: str, spectrum: Spectrum, copies: int, c:
         found.extend(
             _Proposal(axis, unit, by_unit[unit].weights, offsets[unit], gain)
             for unit, gain in gains.items()
-            if gain < 0
+            if gain < -ROUNDING * abs(stats.loss)
         )
     return found
 
