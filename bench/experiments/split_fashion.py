@@ -77,6 +77,7 @@ class Experiment:
             self.grown("energy-aware", seed, start, lambda _: growing.energy),
             self.grown("random splits", seed, start, blind, steps=steps),
             self.fixed("S2D widths from scratch", seed, steepest.stages[-1].widths),
+            self.fixed("the same, restarted cosines", seed, steepest.stages[-1].widths, restarts=True),
             self.fixed("uniform from scratch", seed, uniform(params)),
             self.fixed("seed widths, never grown", seed, list(SEED_WIDTHS)),
         ]
@@ -103,12 +104,13 @@ class Experiment:
             run.stages.append(self.stage(model, last.epochs + self.epochs, seconds, growing_so_far))
         return run
 
-    def fixed(self, arm: str, seed: int, widths: list[int]) -> Run:
-        """As many epochs in all, along one cosine."""
+    def fixed(self, arm: str, seed: int, widths: list[int], *, restarts: bool = False) -> Run:
+        """As many epochs in all, along one cosine, or along one for each stage as the networks that grow have."""
         model = build(widths, seed)
-        epochs = self.epochs * (1 + GROWTHS)
-        seconds = train(model, optimizer_of(model), self.train, epochs, seed)
-        return Run(arm, seed, [self.stage(model, epochs, seconds, 0.0)])
+        optimizer, stages = optimizer_of(model), 1 + GROWTHS
+        rounds = [self.epochs] * stages if restarts else [self.epochs * stages]
+        seconds = sum(train(model, optimizer, self.train, epochs, seed + 100 * n) for n, epochs in enumerate(rounds))
+        return Run(arm, seed, [self.stage(model, self.epochs * stages, seconds, 0.0)])
 
     def stage(self, model: nn.Module, epochs: int, seconds: float, growing_seconds: float) -> Stage:
         model.eval()

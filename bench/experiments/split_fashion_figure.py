@@ -13,6 +13,7 @@ LOOKS = {
     "energy-aware": (SKY, "v"),
     "random splits": (ORANGE, "^"),
     "S2D widths from scratch": (GREEN, "D"),
+    "the same, restarted cosines": (GREEN, "d"),
     "uniform from scratch": (RED, "P"),
     "seed widths, never grown": (GREY, "X"),
 }
