@@ -14,7 +14,8 @@ def report(found: Found) -> str:
         f"Fashion-MNIST: {found['examples']:,} training pictures, all 10,000 test pictures, {found['seeds']} seeds, "
         f"mean ± standard deviation over them. Four stages of {found['epochs']} epochs with three growths between, "
         "each stage with its own half cosine from 0.1 to 0; networks that never grow are trained as many epochs along "
-        "one, but where the table says so. SGD, momentum 0.9, weight decay 1e-4, batches of 128. Seconds are process time of one thread."
+        "one, but where the table says so. SGD, momentum 0.9, "
+        "weight decay 1e-4, batches of 128. Seconds are process time of one thread."
     )
     parts = [f"{head}.", text, "## Final networks", finals(arms), "## Accuracy as they grow", path(arms)]
     parts += ["## Predicted and measured changes of the loss", growths(arms), "## Lengths tried", lengths(arms)]
