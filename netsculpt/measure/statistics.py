@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -13,8 +13,9 @@ from torch.utils import _pytree as pytree
 
 from netsculpt.errors import ArgumentError, MeasureError
 from netsculpt.graph import Graph
-from netsculpt.graph.program import Inputs, as_inputs
+from netsculpt.graph.program import Inputs
 from netsculpt.graph.untouched import tracing_mode
+from netsculpt.measure.batches import Batch, batch_of, on
 from netsculpt.measure.coordinates import Coordinates
 from netsculpt.measure.kinks import Kernel
 from netsculpt.measure.playback import Playback, state_of
@@ -23,14 +24,6 @@ from netsculpt.measure.units import Unit, find_units
 
 LossFn = Callable[[Any, Any], Tensor]
 BYTES = 2 << 30
-
-
-class Batch(NamedTuple):
-    """One batch of a loader: the model's inputs, what the loss compares its answer with, and the number of examples."""
-
-    inputs: Inputs
-    target: Any
-    size: int
 
 
 @dataclass(eq=False)
@@ -44,6 +37,7 @@ class Statistics:
         reasons: axis -> why it was not.
         loss: mean loss on the calibration data.
         examples: number of calibration examples, of all ranks.
+        batches: number of their batches.
         step: length of the offsets for which kinks were smeared.
     """
 
@@ -53,6 +47,7 @@ class Statistics:
     reasons: Mapping[str, str]
     loss: float
     examples: int
+    batches: int
     step: float
     _batches: list[Batch] = field(repr=False)
     _loss_fn: LossFn = field(repr=False)
@@ -104,7 +99,7 @@ class Statistics:
         total = torch.zeros((), dtype=torch.float64)
         with tracing_mode(model), torch.no_grad():
             for batch in self._batches:
-                inputs, target = _on(model, batch)
+                inputs, target = on(model, batch)
                 loss = self._loss_fn(model(*inputs.args, **inputs.kwargs), target)
                 total += float(loss) * batch.size / self.examples
         return float(summed(total))
@@ -165,11 +160,11 @@ def measure(
         units = {graph[name].name: units[name] for name in axes if name in units or _refuse(name, graph, reasons)}
     if not units:
         raise MeasureError(f"no axis can be measured: {next(iter(reasons.values()), 'the model has none')}")
-    batches = [_batch(each, graph) for _, each in zip(range(max_batches or 1 << 60), loader, strict=False)]
+    batches = [batch_of(each, graph) for _, each in zip(range(max_batches or 1 << 60), loader, strict=False)]
     if not batches:
         raise ArgumentError("the loader has no batch")
-    total = torch.tensor(sum(batch.size for batch in batches))
-    stats = Statistics(model, graph, units, reasons, 0.0, int(summed(total)), step, batches, loss_fn, kink)
+    examples, count = summed(torch.tensor([sum(batch.size for batch in batches), len(batches)])).tolist()
+    stats = Statistics(model, graph, units, reasons, 0.0, examples, count, step, batches, loss_fn, kink)
     loss, room = torch.zeros((), dtype=torch.float64), max_bytes
     for batch in batches:
         share, samples = _measured(stats, units, batch)
@@ -183,7 +178,7 @@ def measure(
 
 
 def summed(tensor: Tensor) -> Tensor:
-    """The sum over all ranks, in place; the tensor itself where there is one process."""
+    """The sum over all ranks, in place."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(tensor)
     return tensor
@@ -197,38 +192,11 @@ def _versions(model: nn.Module) -> tuple[tuple[int, int], ...]:
     return tuple((id(tensor), tensor._version) for tensor in (*model.parameters(), *model.buffers()))
 
 
-def _batch(given: Any, graph: Graph) -> Batch:
-    """Which of a batch goes into the model."""
-    example = graph.inputs
-    if example.args and example.kwargs:
-        raise ArgumentError("the model was traced with positional and keyword arguments; trace it with a dict of all")
-    if isinstance(given, Mapping) and not example.args:
-        missing = [name for name in example.kwargs if name not in given]
-        if missing:
-            raise ArgumentError(f"a batch of the loader lacks {missing[0]!r}, which the model was traced with")
-        inputs, target = Inputs((), {name: given[name] for name in example.kwargs}), given
-    elif isinstance(given, (tuple, list)) and len(given) == len(example.args) + 1 and not example.kwargs:
-        inputs, target = Inputs(tuple(given[:-1]), {}), given[-1]
-    else:
-        what = f"{len(given)} entries" if isinstance(given, (tuple, list)) else type(given).__name__
-        wanted = f"{len(example.args)} inputs and a target" if not example.kwargs else "a dict of keyword arguments"
-        raise ArgumentError(f"a batch of the loader must be {wanted}, not {what}")
-    sizes = [leaf.shape[0] for leaf in pytree.tree_leaves(tuple(inputs)) if isinstance(leaf, Tensor) and leaf.dim()]
-    return Batch(as_inputs(inputs.args, inputs.kwargs), target, sizes[0] if sizes else 1)
-
-
-def _on(model: nn.Module, batch: Batch) -> tuple[Inputs, Any]:
-    """A batch where the model is."""
-    device = next(model.parameters()).device
-    inputs, target = pytree.tree_map_only(Tensor, lambda leaf: leaf.to(device), (tuple(batch.inputs), batch.target))
-    return Inputs(*inputs), target
-
-
 def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tuple[Tensor, dict[str, Sample]]:
     """A batch's share of the loss, and its samples."""
     keep = {name for u in units.values() for name in (*u.sides, *(n for p in u.producers for n in (p.source, p.node)))}
     playback = Playback(stats.graph.program.exported, keep, [use for unit in units.values() for use in unit.uses])
-    inputs, target = _on(stats.model, batch)
+    inputs, target = on(stats.model, batch)
     with tracing_mode(stats.model), torch.enable_grad():
         loss = stats._loss_fn(_answer(playback, inputs), target)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
@@ -243,7 +211,8 @@ def _measured(stats: Statistics, units: Mapping[str, Unit], batch: Batch) -> tup
         use: torch.zeros_like(tap) if gradient is None else gradient
         for (use, tap), gradient in zip(playback.taps.items(), found, strict=True)
     }
-    samples = {name: _sample(unit, playback.kept, gradients, stats) for name, unit in units.items()}
+    kept = _laid_out(playback.kept, units)
+    samples = {name: _sample(unit, kept, gradients, stats) for name, unit in units.items()}
     return share.detach(), samples
 
 
@@ -255,6 +224,13 @@ def _answer(playback: Playback, inputs: Inputs) -> Any:
             raise
         what = "the loader has a batch on which the traced model does not run"
         raise ArgumentError(f"{what}: {str(error).splitlines()[0]}") from error
+
+
+def _laid_out(kept: Mapping[str, Any], units: Mapping[str, Unit]) -> dict[str, Any]:
+    """Pictures with channels last, in which the many convolutions to come are up to four times as fast on a CPU."""
+    producers = [producer for unit in units.values() for producer in unit.producers if producer.kind == "conv2d"]
+    pictures = {name: kept[name] for producer in producers for name in (producer.source, producer.node)}
+    return {**kept, **{name: each.contiguous(memory_format=torch.channels_last) for name, each in pictures.items()}}
 
 
 def _sample(
