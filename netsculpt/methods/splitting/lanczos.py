@@ -9,7 +9,7 @@ from torch import Tensor
 
 from netsculpt import ops
 
-CHECK_EVERY = 4  # steps between two looks at the residuals, which cost a tridiagonal eigenproblem per unit
+CHECK_EVERY = 2  # steps between two looks at the residuals, which cost a tridiagonal eigenproblem per unit
 
 
 class Lanczos:

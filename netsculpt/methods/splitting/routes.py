@@ -18,9 +18,9 @@ from netsculpt.measure import Statistics
 
 Route: TypeAlias = Literal["explicit", "products"]
 
-PRODUCTS = 14  # that Lanczos usually takes to a residual of a hundredth
-GRAM, REDUCTION, PRODUCT, ORTHOGONAL = 1.0, 0.35, 0.9, 0.25  # rates relative to the Gram matrices'
-CALLS = 3e7  # what starting the operations of one product of one batch costs, in as many of the Gram matrices'
+PRODUCTS = 10  # that Lanczos usually takes to a residual of a hundredth
+GRAM, REDUCTION, PRODUCT, ORTHOGONAL = 1.0, 0.35, 1.2, 0.25  # rates relative to the Gram matrices'
+CALLS = 2e7  # what starting the operations of one product of one batch costs, in as many of the Gram matrices'
 BYTES = 1 << 30  # of explicit matrices at most
 
 

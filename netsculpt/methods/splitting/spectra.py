@@ -124,7 +124,9 @@ def multiply(stats: Statistics, directions: Mapping[str, Tensor]) -> dict[str, T
     found: dict[str, Tensor] = {}
     for batch in stats.samples(directions):
         for name, sample in batch.items():
-            product = sample.bend.product(stats.coordinates(name), directions[name]).to(directions[name].dtype)
+            bend = sample.bend
+            with torch.no_grad():  # a product is linear in the weights: without this, autograd would keep its operands
+                product = bend.product(stats.coordinates(name), directions[name]).to(directions[name].dtype)
             found[name] = found[name] + product if name in found else product
     for name, product in found.items():
         if not bool(summed(product).isfinite().all()):
