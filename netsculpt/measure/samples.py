@@ -88,9 +88,11 @@ class Sample:
 
     def collect(self, coordinates: Coordinates, responses: Sequence[Tensor]) -> Tensor:
         """Xᵀ w: [m, d]."""
+        biased = {weight.name: weight.bias is not None for weight in self.unit.weights}
         total: dict[str, Shift] = {}
         for producer, x, w in zip(self.unit.producers, self.inputs, responses, strict=True):
-            found = Shift(*producer.gather(x, w, coordinates.parameter(producer.weight)))
+            parameter = coordinates.parameter(producer.weight)
+            found = Shift(*producer.gather(x, w, parameter, biased[producer.weight]))
             before = total.get(producer.weight)
             total[producer.weight] = found if before is None else before.plus(found)
         return coordinates.join([total[weight.name] for weight in self.unit.weights])
@@ -131,7 +133,9 @@ class Bend:
 
     def product(self, coordinates: Coordinates, v: Tensor) -> Tensor:
         """Xᵀ H X v for all units at once: [m, d]."""
-        return self._sample.collect(coordinates, self.times(self._sample.respond(coordinates, v)))
+        u = self._sample.respond(coordinates, v)
+        # In place where that will do: the responses are nobody else's, and fresh memory costs more than the product.
+        return self._sample.collect(coordinates, self.times(u) if self.q is None else [u[0].mul_(self.q)])
 
     def times(self, u: Sequence[Tensor]) -> list[Tensor]:
         """H u, u like the producers' results."""
