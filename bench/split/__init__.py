@@ -1,1 +1,1 @@
-"""Ways to the lowest eigenpairs of splitting matrices, and a whole growth step; `python -m bench.split` writes tables."""
+"""Ways to the lowest eigenpairs of splitting matrices, and a growth step; `python -m bench.split` writes tables."""

@@ -28,12 +28,13 @@ def report(found: Found) -> str:
 
 def _about(found: Found) -> str:
     return (
-        "Process time of one thread, each route in a process of its own; *memory* is what its peak rose by. Routes that "
-        f"go unit by unit had {found['limit']:g} s, and their time is extrapolated from the units done; errors, ranks and "
-        f"overlap are of these units then. What had nothing after {found['patience']:g} s says so. Ours contains the "
-        "network's forward and backward; the others begin with patches, pre-activations and gradients, which took them "
-        "one too. Held to eigenvalues in float64; *error*: the largest, relative to the layer's largest |λ_min|; "
-        f"*overlap*: of the {100 * SHARE:.0f} % of units with the lowest."
+        "Process time of one thread, each route in a process of its own; *memory* is what its peak rose by. Routes "
+        f"that go unit by unit had {found['limit']:g} s, and their time is extrapolated from the units done; errors, "
+        f"ranks and overlap are of these units then. What had nothing after {found['patience']:g} s says so. Ours "
+        "contains the network's forward and backward; the others begin with patches, pre-activations and gradients, "
+        "which took them one too. Held to eigenvalues in float64, and behind a depthwise layer to our own, converged "
+        "further; *error*: the largest, relative to the layer's largest |λ_min|; *overlap*: of the "
+        f"{100 * SHARE:.0f} % of units with the lowest."
     )
 
 

@@ -1,16 +1,19 @@
 """Every way to the lowest eigenpairs of one layer, as a generator over its units or over the whole."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.split.layers import Layer, bend, body, measured
+from bench.split.layers import Layer, bend, body, measured, network
+from netsculpt import Sculptor
+from netsculpt.measure import Statistics
 from netsculpt.methods.splitting import spectra
 
-Found = dict[str, object]  # values [done], vectors-less; done; seconds; extrapolated
+Found = dict[str, object]  # values [done], done units, seconds for all of them
 
 
 def published(layer: Layer, limit: float) -> Found:
@@ -50,7 +53,7 @@ def lobpcg(layer: Layer, limit: float) -> Found:
 
 
 def rayleigh(layer: Layer, limit: float) -> Found:
-    """RMSprop on the Rayleigh quotients of all units, 10 passes over the batch in 8 parts; averages of the last pass."""
+    """RMSprop on the Rayleigh quotients of all units, 10 passes over 8 parts of the batch; means of the last pass."""
     start = time.process_time()
     x, z, g = body(layer)
     q = bend(z, g)
@@ -83,9 +86,9 @@ def ours(layer: Layer, limit: float, route: str | None = None) -> Found:
     best: Found = {"seconds": float("inf")}
     first = time.process_time()
     for _ in range(3):
-        stats = measured_again(layer)
+        run = traced(layer)
         start = time.process_time()
-        stats = stats()
+        stats = run()
         (found,) = spectra(stats, list(stats.units)[:1], ends="lowest", route=route).values()
         seconds = time.process_time() - start
         if seconds < best["seconds"]:
@@ -96,11 +99,8 @@ def ours(layer: Layer, limit: float, route: str | None = None) -> Found:
     return best
 
 
-def measured_again(layer: Layer):
+def traced(layer: Layer) -> Callable[[], Statistics]:
     """`measure` ready to run on a model that is traced already."""
-    from bench.split.layers import network
-    from netsculpt import Sculptor
-
     model, x, target = network(layer)
     sculptor = Sculptor(model, x[:2])
     return lambda: sculptor.measure([(x, target)], F.cross_entropy)
@@ -123,7 +123,7 @@ def exact(layer: Layer) -> Tensor:
     return torch.stack([torch.linalg.eigvalsh(x.double().t() @ (x * q[:, k : k + 1]))[0] for k in range(layer.units)])
 
 
-def _by_unit(unit, units: int, limit: float) -> Found:
+def _by_unit(unit: Callable[[int], float], units: int, limit: float) -> Found:
     """Unit by unit as long as there is time; the rest is taken to cost the same, and said so."""
     start, values = time.process_time(), []
     while len(values) < units and (not values or time.process_time() - start < limit):

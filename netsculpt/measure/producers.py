@@ -83,20 +83,21 @@ class Producer:
         rows = x.reshape(-1, x.shape[-1])
         return F.pad(rows, (0, 1), value=1.0) if bias else rows
 
-    def gather(self, x: Tensor, w: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def gather(self, x: Tensor, w: Tensor, weight: Tensor, bias: bool) -> tuple[Tensor, Tensor | None]:
         """The gradients of ⟨w, respond(x, weight, bias)⟩ by weight and bias: ``respond`` transposed.
 
         Args:
             x: input.
             w: like the result.
             weight: any of the right shape, dtype and device; its values do not matter.
+            bias: whether its gradient is wanted.
         """
         if self.kind in PRODUCTS:
             rows = w.reshape(-1, w.shape[-1])
             product = rows.t() @ x.reshape(-1, x.shape[-1])
-            return (product if self.dim == 0 else product.t()), rows.sum(0)
+            return (product if self.dim == 0 else product.t()), rows.sum(0) if bias else None
         others = [dim for dim in range(w.dim()) if dim != 1]
-        return self._weight_gradient(x, w, weight), w.sum(others)
+        return self._weight_gradient(x, w, weight), w.sum(others) if bias else None
 
     def _weight_gradient(self, x: Tensor, w: Tensor, weight: Tensor) -> Tensor:
         spatial = len(self.kernel)

@@ -92,9 +92,11 @@ class Sample:
 
     def collect(self, coordinates: Coordinates, responses: Sequence[Tensor]) -> Tensor:
         """Xᵀ w: [m, d]."""
+        biased = {weight.name: weight.bias is not None for weight in self.unit.weights}
         total: dict[str, Shift] = {}
         for producer, x, w in zip(self.unit.producers, self.inputs, responses, strict=True):
-            found = Shift(*producer.gather(x, w, coordinates.parameter(producer.weight)))
+            parameter = coordinates.parameter(producer.weight)
+            found = Shift(*producer.gather(x, w, parameter, biased[producer.weight]))
             before = total.get(producer.weight)
             total[producer.weight] = found if before is None else before.plus(found)
         return coordinates.join([total[weight.name] for weight in self.unit.weights])
@@ -113,6 +115,10 @@ class Sample:
                 found = surrogate(name, arguments, kernels(z, results))  # type: ignore[arg-type]
                 if found is not None:
                     return found
+            if name == "batch_norm":  # frozen, it scales and shifts; torch differentiates it twice in many passes
+                return _frozen_norm(
+                    **{**arguments_of(node), **dict(zip(arguments_of(node), args, strict=False)), **kwargs}
+                )
             if name == "view":  # memory need not lie as it did: attention in its parts gives another layout
                 return args[0].reshape(args[1])
             if written_by(node) is not None:
@@ -137,7 +143,9 @@ class Bend:
 
     def product(self, coordinates: Coordinates, v: Tensor) -> Tensor:
         """Xᵀ H X v for all units at once: [m, d]."""
-        return self._sample.collect(coordinates, self.times(self._sample.respond(coordinates, v)))
+        u = self._sample.respond(coordinates, v)
+        # In place where that will do: the responses are nobody else's, and fresh memory costs more than the product.
+        return self._sample.collect(coordinates, self.times(u) if self.q is None else [u[0].mul_(self.q)])
 
     def times(self, u: Sequence[Tensor]) -> list[Tensor]:
         """H u, u like the producers' results."""
@@ -170,3 +178,18 @@ def _evaluated(unit: Unit, values: Mapping[str, Any], call: Any) -> Iterator[tup
             now[written] = result
     for value, user in unit.uses:
         yield value, user, now[value]
+
+
+def _frozen_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor,
+    running_var: Tensor,
+    eps: float,
+    **_: Any,
+) -> Tensor:
+    scale = (running_var + eps).rsqrt() * (1 if weight is None else weight)
+    shift = (0 if bias is None else bias) - running_mean * scale
+    shape = [-1] + [1] * (input.dim() - 2)
+    return input * scale.detach().reshape(shape).to(input.dtype) + shift.detach().reshape(shape).to(input.dtype)
