@@ -59,6 +59,10 @@ def pairs(layers: dict[str, Found]) -> str:
             if "error" in row:
                 rows.append([LAYERS[name].title, route, row["error"], *[""] * 6])
                 continue
+            if not row["done"]:
+                stopped = f"stopped after {duration(row['seconds'])}, before its 10 passes"
+                rows.append([LAYERS[name].title, route, stopped, *[""] * 6])
+                continue
             quality = judged(routes["exact"], row)
             faster = "" if route == "netsculpt" or "error" in own else f"{row['seconds'] / own['seconds']:.3g}× as fast"
             how = f" ({own['route']}, {own['products']} products)" if route == "netsculpt" else ""
