@@ -101,10 +101,23 @@ def growth(row: Found) -> str:
     return (
         f"16 convolutions of 16 channels, 2 batches of 128 pictures of 32 × 32: {duration(row['total'])} ({parts}), "
         f"{number(row['total'] / row['training'])} times a training step of one batch of 128, "
-        f"{duration(row['training'])}. Rank correlation with explicit matrices: {row['rank']:.4f}. Routes: "
-        + ", ".join(f"{name} {route} {products}" for name, (route, products) in row["routes"].items())
-        + "."
+        f"{duration(row['training'])}. Rank correlation with explicit matrices: {row['rank']:.4f}.\n\n"
+        "Which way the cost model of `routes.py` took for each layer, and what both take:\n\n"
+        + table(
+            ["layer", "explicit", "products", "taken", ""], [_way(name, each) for name, each in row["routes"].items()]
+        )
     )
+
+
+def _way(name: str, row: Found) -> list[str]:
+    ways = ("explicit", "products")
+    worse = row[row["chosen"]] / min(row[way] for way in ways)
+    return [
+        name,
+        *(duration(row[way]) for way in ways),
+        row["chosen"],
+        "the quicker" if worse == 1 else f"{worse:.2g}×",
+    ]
 
 
 def aims(found: Found) -> list[str]:
