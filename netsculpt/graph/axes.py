@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, count
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ class Axis:
         nonlinearity: the first pointwise nonlinear operation that the units go through: (operation, traced node).
         rescales: what makes up for the axis's size in an average or an attention scale.
         attributes: (module path, attribute) that state the size of the axis or of a dimension that it is part of.
-        moved: the dimensions of all tensors, where axes have changed size since.
+        moved: where axes lie now, if they have changed size since.
     """
 
     name: str
@@ -59,13 +60,15 @@ class Axis:
     nonlinearity: tuple[str, str] | None = None
     rescales: tuple[Rescale, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
-    moved: Mapping[str, Sequence[Term]] | None = field(default=None, repr=False)
+    moved: Positions | None = field(default=None, repr=False)
 
     @property
     def places(self) -> tuple[Place, ...]:
         """Where the units lie."""
         if self.moved is not None:
-            self.found, self.moved = _located(self, self.moved), None
+            here = zip(self.found, self.moved.of[self.term.find()], strict=True)
+            self.found = tuple(place._replace(entries=entries) for place, (*_, entries) in here)
+            self.moved = None
         return self.found
 
     @property
@@ -126,17 +129,23 @@ def find_axes(analysis: Analysis) -> list[Axis]:
     return axes
 
 
+class Positions:
+    """Where every axis lies, found when it is first asked for."""
+
+    def __init__(self, tensors: Mapping[str, Sequence[Term]]) -> None:
+        self._tensors = tensors
+
+    @cached_property
+    def of(self) -> dict[Term, list[tuple[str, int, IndexMap]]]:
+        """(tensor, dim, entries) by axis."""
+        return _occurrences(self._tensors)
+
+
 def follow(axes: Iterable[Axis], tensors: Mapping[str, Sequence[Term]]) -> None:
     """Let places be found again, when they are asked for, after axes changed size."""
+    positions = Positions(tensors)
     for axis in axes:
-        axis.moved = tensors
-
-
-def _located(axis: Axis, tensors: Mapping[str, Sequence[Term]]) -> tuple[Place, ...]:
-    term = axis.term.find()
-    dims = dict.fromkeys((place.tensor, place.dim) for place in axis.found)
-    entries = [maps for name, dim in dims for found, maps in index_maps(tensors[name][dim]) if found is term]
-    return tuple(place._replace(entries=maps) for place, maps in zip(axis.found, entries, strict=True))
+        axis.moved = positions
 
 
 def _occurrences(tensors: Mapping[str, Sequence[Term]]) -> dict[Term, list[tuple[str, int, IndexMap]]]:
