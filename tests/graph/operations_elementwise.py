@@ -59,7 +59,7 @@ def bits(x: Tensor) -> Tensor:
 
 def activations(x: Tensor) -> Tensor:
     y = A.hardswish(x) + A.mish(x) + A.relu6(x) + A.rrelu(x) + A.threshold(x, 0.1, -0.5) + A.log_sigmoid(x)
-    return y + A.rrelu_with_noise(x, torch.zeros_like(x)) + A.relu_(x.clone())
+    return y + A.rrelu_with_noise(x, torch.zeros_like(x)) + A.relu_(x.clone()) + A.leaky_relu(x)
 
 
 def choices(x: Tensor) -> Tensor:

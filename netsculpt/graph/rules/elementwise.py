@@ -50,7 +50,7 @@ def overwritten(call: Call) -> Value:
 @rule("divide", "log_sigmoid", "multiply", "nan_to_num", "negative", "not_equal", "polar", "relu6", "rrelu", "rsub")
 @rule("rrelu_with_noise", "subtract", "threshold", "true_divide", "where", "masked_fill", "float_power")
 @rule("__and__", "__or__", "__xor__", "__lshift__", "__rshift__", "__iand__", "__ior__", "__ixor__", "__ilshift__")
-@rule("__irshift__")
+@rule("__irshift__", "leaky_relu")  # the latter before torch 2.11
 def untagged(call: Call) -> Value:
     """Pointwise operations that torch does not tag as such."""
     return pointwise(call)

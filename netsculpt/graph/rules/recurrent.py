@@ -38,7 +38,12 @@ def recurrent(call: Call) -> list[Value]:
         below = concat([hidden] * directions)
     call.asks_size(hidden)
     outputs = [Value((*x.dims[:-1], below))]
-    return outputs + [Value((*each.dims[:-1], hidden)) for each in state]
+    # torch 2.10 gives the states of an LSTM one dimension too many when it traces.
+    before = [
+        each.dims[:-1] if len(each.dims) == len(shape) else tuple(map(call.position, shape[:-1]))
+        for each, shape in zip(state, call.shapes[1:], strict=True)
+    ]
+    return outputs + [Value((*dims, hidden)) for dims in before]
 
 
 @rule("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
