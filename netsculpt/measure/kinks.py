@@ -56,7 +56,7 @@ def surrogate(name: str, arguments: dict[str, Any], kernel: Kernel) -> Tensor | 
         arguments: by the names of its schema.
         kernel: in the place of the second derivative at a kink.
     """
-    if name == "where" or name not in KINKED:
+    if name not in KINKED:
         return None
     z = arguments["self"] if "self" in arguments else arguments["input"]
     bent = KINKED[name](z, arguments)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from netsculpt.graph.source import named_arguments
 from netsculpt.measure.coordinates import Coordinates, Shift
 from netsculpt.measure.kinks import KINKED, Kernel, surrogate
-from netsculpt.measure.nodes import arguments_of, operation, written_by
+from netsculpt.measure.nodes import operation, written_by
 from netsculpt.measure.units import Unit
 
 Kernels = Callable[[Tensor, Sequence[Tensor]], Kernel]  # of what bends and what it depends on
@@ -84,7 +85,7 @@ class Sample:
 
     def respond(self, coordinates: Coordinates, v: Tensor) -> list[Tensor]:
         """How the producers' results move with directions [m, d]: X v."""
-        shifts = self._by_weight(coordinates.shifts(v))
+        shifts = dict(zip((weight.name for weight in self.unit.weights), coordinates.shifts(v), strict=True))
         return [
             producer.respond(x, *shifts[producer.weight])
             for producer, x in zip(self.unit.producers, self.inputs, strict=True)
@@ -101,24 +102,19 @@ class Sample:
             total[producer.weight] = found if before is None else before.plus(found)
         return coordinates.join([total[weight.name] for weight in self.unit.weights])
 
-    def _by_weight(self, shifts: Sequence[Shift]) -> dict[str, Shift]:
-        return {weight.name: shift for weight, shift in zip(self.unit.weights, shifts, strict=True)}
-
     def _run(self, results: Sequence[Tensor], kernels: Kernels | None) -> Iterator[tuple[tuple[str, str], Tensor]]:
         """The values at all uses for given results of the producers."""
 
         def call(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             name = operation(node)
             if kernels is not None and name in KINKED:
-                arguments = {**arguments_of(node), **dict(zip(arguments_of(node), args, strict=False)), **kwargs}
+                arguments = named_arguments(node, args, kwargs)
                 z = arguments.get("self", arguments.get("input"))
                 found = surrogate(name, arguments, kernels(z, results))  # type: ignore[arg-type]
                 if found is not None:
                     return found
             if name == "batch_norm":  # frozen, it scales and shifts; torch differentiates it twice in many passes
-                return _frozen_norm(
-                    **{**arguments_of(node), **dict(zip(arguments_of(node), args, strict=False)), **kwargs}
-                )
+                return _frozen_norm(**named_arguments(node, args, kwargs))
             if name == "view":  # memory need not lie as it did: attention in its parts gives another layout
                 return args[0].reshape(args[1])
             if written_by(node) is not None:

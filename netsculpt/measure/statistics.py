@@ -71,6 +71,18 @@ class Statistics:
                 units = {name: unit for name, unit in self.units.items() if name in wanted}
                 yield _measured(self, units, batch)[1]
 
+    def measured(self, axes: Iterable[str] | None = None) -> list[str]:
+        """The named axes, or all that were measured.
+
+        Raises:
+            ArgumentError: one of them was not measured.
+        """
+        names = list(self.units if axes is None else axes)
+        for name in names:
+            if name not in self.units:
+                raise ArgumentError(f"axis {name!r} was not measured: {self.reasons.get(name, 'it is not there')}")
+        return names
+
     def coordinates(self, axis: str) -> Coordinates:
         """How directions of the units of an axis lie in its parameters."""
         if axis not in self._coordinates:

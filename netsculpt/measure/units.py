@@ -152,9 +152,9 @@ class _Program:
         mixed = self._mixed(axis, body, uses)
         if mixed is not None:
             return mixed
-        if not any(bends_units(node, {*(p.node for p in producers), *(n.name for n in body)}) for node in body):
-            return "no nonlinearity follows before its units are mixed, so no split changes the loss"
         inside = {node.name for node in body} | {producer.node for producer in producers}
+        if not any(bends_units(node, inside) for node in body):
+            return "no nonlinearity follows before its units are mixed, so no split changes the loss"
         sides = {each.name for node in body for each in node.all_input_nodes} - inside
         return Unit(
             axis.name,

@@ -12,6 +12,7 @@ from netsculpt.edit import Plan, apply, undo
 from netsculpt.edit.averages import Average
 from netsculpt.edit.wrappers import unwrapped
 from netsculpt.graph import Axis, Cost, trace
+from netsculpt.graph.tracing import retrace
 from netsculpt.measure import Statistics, measure
 from netsculpt.measure.statistics import BYTES, LossFn
 
@@ -70,8 +71,7 @@ class Sculptor:
         ignored_layers: Iterable[nn.Module | str | tuple[nn.Module | str, str]] = (),
     ) -> None:
         self.model = model
-        self._protected = list(ignored_layers)
-        self.graph = trace(unwrapped(model), example_inputs, ignored_layers=self._protected)
+        self.graph = trace(unwrapped(model), example_inputs, ignored_layers=ignored_layers)
         self._optimizer = optimizer
         self._ema = ema
         self._stats: Statistics | None = None
@@ -136,6 +136,5 @@ class Sculptor:
     def _retrace(self) -> None:
         """The traced program is that of the model before the last edit."""
         if not self._traced:
-            inputs = self.graph.inputs
-            self.graph = trace(unwrapped(self.model), inputs.args, inputs.kwargs, ignored_layers=self._protected)
+            retrace(self.graph, unwrapped(self.model))
             self._traced = True

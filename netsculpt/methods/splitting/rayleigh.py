@@ -56,10 +56,7 @@ def rayleigh(
         raise ArgumentError(
             f"epochs must be at least 1, lr above 0, decay in (0, 1], not {epochs!r}, {lr!r}, {decay!r}"
         )
-    names = list(stats.units if axes is None else axes)
-    for name in names:
-        if name not in stats.units:
-            raise ArgumentError(f"axis {name!r} was not measured: {stats.reasons.get(name, 'it is not there')}")
+    names = stats.measured(axes)
     found = {1: _descended(stats, names, 1, epochs, lr, decay, seed)}
     if ends == "both":
         found[-1] = _descended(stats, names, -1, epochs, lr, decay, seed)

@@ -71,10 +71,7 @@ def spectra(
     ):
         if value not in known:
             raise ArgumentError(f"{argument} must be one of {', '.join(map(repr, known))}, not {value!r}")
-    names = list(stats.units if axes is None else axes)
-    for name in names:
-        if name not in stats.units:
-            raise ArgumentError(f"axis {name!r} was not measured: {stats.reasons.get(name, 'it is not there')}")
+    names = stats.measured(axes)
     routes = {name: route or cheapest(stats, name) for name in names}
     found = _explicit(stats, [name for name in names if routes[name] == "explicit"])
     found |= _by_products(stats, [name for name in names if routes[name] == "products"], ends, tol, max_products)
