@@ -1,5 +1,6 @@
 """One calibration pass over a traced model, and what it says about its units."""
 
-from netsculpt.measure.statistics import Statistics, measure
+from netsculpt.measure.calibration import Purpose, measure
+from netsculpt.measure.statistics import LossFn, Statistics
 
-__all__ = ["Statistics", "measure"]
+__all__ = ["LossFn", "Purpose", "Statistics", "measure"]

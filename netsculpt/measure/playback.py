@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, fx
@@ -15,6 +15,8 @@ from netsculpt.errors import ArgumentError
 from netsculpt.graph.program import Inputs
 from netsculpt.measure.nodes import written_by
 
+Watched: TypeAlias = Mapping[str, tuple[str, Callable[[Tensor], None]]]
+
 
 class Playback(fx.Interpreter):
     """The program, run with the model's parameters as they are now; they get no gradients.
@@ -23,12 +25,20 @@ class Playback(fx.Interpreter):
         exported: the program.
         keep: names of values to keep.
         uses: (value, operation) whose gradients will be asked for: each operation gets a view of its own.
+        watched: operation -> (value that it takes, who is told that value before it runs).
     """
 
-    def __init__(self, exported: ExportedProgram, keep: Iterable[str], uses: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        exported: ExportedProgram,
+        keep: Iterable[str] = (),
+        uses: Iterable[tuple[str, str]] = (),
+        watched: Watched | None = None,
+    ) -> None:
         super().__init__(exported.graph_module, garbage_collect_values=True)
         self._exported = exported
         self._keep = frozenset(keep)
+        self._watched = watched or {}
         self._uses: dict[str, list[str]] = {}
         for value, user in dict.fromkeys(uses):
             self._uses.setdefault(user, []).append(value)
@@ -49,6 +59,9 @@ class Playback(fx.Interpreter):
         before = {nodes[name]: self.env[nodes[name]] for name in self._uses.get(n.name, ())}
         for node, value in before.items():
             self.env[node] = self.taps[node.name, n.name] = _tap(value)
+        if n.name in self._watched:
+            source, told = self._watched[n.name]
+            told(self.env[nodes[source]].detach())
         written = written_by(n)
         if written is not None:
             self._save(self.env[nodes[written]])

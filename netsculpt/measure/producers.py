@@ -9,7 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.export.graph_signature import InputKind
 from torch.nn import functional as F
+
+from netsculpt.graph import Graph
+from netsculpt.measure.nodes import arguments_of, operation
 
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d"}
 TRANSPOSED = {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
@@ -67,21 +71,48 @@ class Producer:
 
     @property
     def has_patches(self) -> bool:
-        """Whether ``patches`` can make them."""
-        named = isinstance(self.options.get("padding"), str)
-        return self.kind in PRODUCTS | {"conv1d", "conv2d"} and self.options.get("groups", 1) == 1 and not named
+        """Whether ``patches`` can make what each row of the weight is multiplied with."""
+        return self.options.get("groups", 1) == 1
 
     def patches(self, x: Tensor, bias: bool) -> Tensor:
-        """What every row of the weight is multiplied with, then 1 for the bias: [n, d], positions as in the result."""
-        if self.kind not in PRODUCTS:
-            options = {key: _each(self.options[key], len(self.kernel)) for key in ("dilation", "padding", "stride")}
-            kernel = self.kernel
-            if self.kind == "conv1d":
-                x, kernel = x.unsqueeze(2), (1, *kernel)
-                options = {key: [int(key != "padding"), *value] for key, value in options.items()}
-            x = F.unfold(x, kernel, **options).transpose(1, 2)  # [batch, positions, d]
-        rows = x.reshape(-1, x.shape[-1])
+        """What every row of the weight is multiplied with, then 1 for the bias: [n, d], positions as in the result.
+
+        Of a convolution in groups it is what the rows of all groups are multiplied with, group by group.
+        """
+        if self.kind in PRODUCTS:
+            rows = x.reshape(-1, x.shape[-1])
+        elif self.kind == "conv2d" and max(self.kernel) > 1 and not isinstance(self.options["padding"], str):
+            options = {key: self.options[key] for key in ("dilation", "padding", "stride")}
+            rows = F.unfold(x, self.kernel, **options).transpose(1, 2).flatten(0, 1)
+        else:
+            rows = self._windows(x)
         return F.pad(rows, (0, 1), value=1.0) if bias else rows
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """The patches of any convolution, by views: [n, channels · kernel]."""
+        spatial = len(self.kernel)
+        stride, dilation = (_each(self.options[key], spatial) for key in ("stride", "dilation"))
+        reach = [d * (k - 1) for d, k in zip(dilation, self.kernel, strict=True)]
+        if transposed := self.kind in TRANSPOSED:  # an ordinary one over spread pixels, its kernel turned around
+            x, stride = _spread_out(x, stride), [1] * spatial
+        pads = [side for sides in reversed(self._pads(reach)) for side in sides]
+        x = F.pad(x, pads)
+        for dim, (span, step, d) in enumerate(zip(reach, stride, dilation, strict=True), 2):
+            x = x.unfold(dim, span + 1, step)[..., ::d]
+        if transposed:
+            x = x.flip(list(range(2 + spatial, 2 + 2 * spatial)))
+        return x.movedim(1, 1 + spatial).flatten(1 + spatial).flatten(0, spatial)
+
+    def _pads(self, reach: list[int]) -> list[tuple[int, int]]:
+        """Zeros before and after, by spatial dimension."""
+        padding = self.options["padding"]
+        if isinstance(padding, str):
+            return [(each // 2, each - each // 2) if padding == "same" else (0, 0) for each in reach]
+        padding = _each(padding, len(reach))
+        if self.kind in CONVOLUTIONS:
+            return [(each, each) for each in padding]
+        more = _each(self.options["output_padding"], len(reach))
+        return [(r - p, r - p + m) for r, p, m in zip(reach, padding, more, strict=True)]
 
     def gather(self, x: Tensor, w: Tensor, weight: Tensor, bias: bool) -> tuple[Tensor, Tensor | None]:
         """The gradients of ⟨w, respond(x, weight, bias)⟩ by weight and bias: ``respond`` transposed.
@@ -124,11 +155,47 @@ class Producer:
         return gradient
 
 
+def _spread_out(x: Tensor, stride: list[int]) -> Tensor:
+    """x with stride - 1 zeros between neighbours."""
+    sizes = [(size - 1) * step + 1 for size, step in zip(x.shape[2:], stride, strict=True)]
+    spread = x.new_zeros(*x.shape[:2], *sizes)
+    at: tuple[Any, ...] = (..., *(slice(None, None, step) for step in stride))
+    spread[at] = x
+    return spread
+
+
 def _each(value: Any, spatial: int) -> Any:
     if isinstance(value, str):
         return value
     values = [value] if isinstance(value, int) else list(value)
     return values * spatial if len(values) == 1 else values
+
+
+def producers_in(graph: Graph) -> Iterator[Producer]:
+    """Every operation of the program that multiplies with a parameter in a way that is known, in program order."""
+    names = state_names(graph)
+    for node in graph.program.exported.graph.nodes:
+        if node.op != "call_function":
+            continue
+        arguments = arguments_of(node)
+        weight = weight_argument(arguments)
+        if weight is None or weight.name not in names:
+            continue
+        bias = arguments.get("bias", arguments.get("self") if operation(node) == "addmm" else None)
+        bias = names.get(bias.name) if isinstance(bias, fx.Node) else None
+        producer = producer_of(node, arguments, names[weight.name], bias)
+        if producer is not None:
+            yield producer
+
+
+def state_names(graph: Graph) -> dict[str, str]:
+    """Placeholder of the program -> parameter or buffer, of tied ones the first name."""
+    first = {alias: name for name, aliases in graph.aliases.items() for alias in aliases}
+    return {
+        spec.arg.name: first.get(str(spec.target), str(spec.target))
+        for spec in graph.program.exported.graph_signature.input_specs
+        if spec.kind in {InputKind.PARAMETER, InputKind.BUFFER}
+    }
 
 
 def producer_of(node: fx.Node, arguments: Mapping[str, Any], weight: str, bias: str | None) -> Producer | None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx
-from torch.export.graph_signature import InputKind
 
 from netsculpt.graph import Axis, Graph
 from netsculpt.graph.axes import Place
@@ -24,13 +23,12 @@ from netsculpt.measure.nodes import (
     IN_PLACE,
     MAXIMA,
     REARRANGING,
-    arguments_of,
     bends_units,
     by_entry,
     operation,
     written_by,
 )
-from netsculpt.measure.producers import Producer, producer_of, weight_argument
+from netsculpt.measure.producers import Producer, producers_in
 
 
 @dataclass(frozen=True)
@@ -112,27 +110,8 @@ class _Program:
         exported = graph.program.exported
         self._nodes = list(exported.graph.nodes)
         self._by_name = {node.name: node for node in self._nodes}
-        state = {InputKind.PARAMETER, InputKind.BUFFER}
-        first = {alias: name for name, aliases in graph.aliases.items() for alias in aliases}
-        self._state = {
-            spec.arg.name: first.get(str(spec.target), str(spec.target))
-            for spec in exported.graph_signature.input_specs
-            if spec.kind in state
-        }
         self._producers: dict[tuple[str, int], list[Producer]] = {}
-        for node in self._nodes:
-            if node.op == "call_function":
-                self._note(node)
-
-    def _note(self, node: fx.Node) -> None:
-        arguments = arguments_of(node)
-        weight = weight_argument(arguments)
-        if weight is None or weight.name not in self._state:
-            return
-        bias = arguments.get("bias", arguments.get("self") if operation(node) == "addmm" else None)
-        bias = self._state.get(bias.name) if isinstance(bias, fx.Node) else None
-        producer = producer_of(node, arguments, self._state[weight.name], bias)
-        if producer is not None:
+        for producer in producers_in(graph):
             self._producers.setdefault((producer.weight, producer.dim), []).append(producer)
 
     def unit(self, axis: Axis) -> Unit | str:

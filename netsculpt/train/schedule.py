@@ -8,7 +8,7 @@ from typing import Any
 from netsculpt.choice import Limits
 from netsculpt.edit import Budget
 from netsculpt.errors import ArgumentError
-from netsculpt.measure.statistics import LossFn
+from netsculpt.measure import LossFn
 from netsculpt.methods import split
 from netsculpt.train.sculptor import Applied, Sculptor
 

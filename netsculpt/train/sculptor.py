@@ -13,8 +13,8 @@ from netsculpt.edit.averages import Average
 from netsculpt.edit.wrappers import unwrapped
 from netsculpt.graph import Axis, Cost, trace
 from netsculpt.graph.tracing import retrace
-from netsculpt.measure import Statistics, measure
-from netsculpt.measure.statistics import BYTES, LossFn
+from netsculpt.measure import LossFn, Purpose, Statistics, measure
+from netsculpt.measure.calibration import BYTES
 
 
 class Applied(NamedTuple):
@@ -87,6 +87,7 @@ class Sculptor:
         loader: Iterable[Any],
         loss_fn: LossFn,
         *,
+        for_: Sequence[Purpose] | Purpose = "split",
         step: float = 1e-2,
         kink: str | float = "triangle",
         max_batches: int | None = None,
@@ -100,6 +101,7 @@ class Sculptor:
             self.graph,
             loader,
             loss_fn,
+            for_=for_,
             step=step,
             kink=kink,
             max_batches=max_batches,

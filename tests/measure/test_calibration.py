@@ -39,8 +39,8 @@ def test_batches_of_any_sizes_are_one(name: str) -> None:
 def test_what_there_is_no_room_for_is_measured_again(room: int) -> None:
     subject = case("SwiGlu")
     kept, again = measured(subject, (2, 2, 2)), measured(subject, (2, 2, 2), max_bytes=room)
-    assert len(kept._kept) == 3 > len(again._kept)
-    assert (len(again._kept) == 0) == (room == 0)
+    assert len(kept.kept) == 3 > len(again.kept)
+    assert (len(again.kept) == 0) == (room == 0)
     for axis, spectrum in spectra(kept).items():
         torch.testing.assert_close(spectra(again)[axis].values, spectrum.values, rtol=1e-9, atol=1e-14)
     one, two = (ns.split(stats, ns.Budget(params="+60%")) for stats in (kept, again))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import Statistics
-from netsculpt.measure.statistics import summed
+from netsculpt.measure.ranks import summed
 from netsculpt.methods.splitting.spectra import Spectrum, multiply
 
 

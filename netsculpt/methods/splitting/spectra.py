@@ -11,7 +11,7 @@ from torch import Tensor
 from netsculpt import ops
 from netsculpt.errors import ArgumentError, MeasureError
 from netsculpt.measure import Statistics
-from netsculpt.measure.statistics import summed
+from netsculpt.measure.ranks import summed
 from netsculpt.methods.splitting.lanczos import Lanczos
 from netsculpt.methods.splitting.routes import Route, cheapest
 

@@ -1,0 +1,18 @@
+"""Sums over the processes that measure together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed
+
+
+def summed(tensor: Tensor) -> Tensor:
+    """The sum over all ranks, in place; on the processes' GPUs where their backend knows no other memory."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return tensor
+    if tensor.is_cpu and distributed.get_backend() == "nccl":
+        there = tensor.to(torch.device("cuda", torch.cuda.current_device()))
+        distributed.all_reduce(there)
+        return tensor.copy_(there)
+    distributed.all_reduce(tensor)
+    return tensor
