@@ -4,6 +4,7 @@ from netsculpt import choice, edit, graph, measure, methods, ops, train
 from netsculpt.build_info import build_info
 from netsculpt.choice import Limits
 from netsculpt.edit import (
+    Assign,
     Budget,
     InsertLayer,
     Plan,
@@ -25,6 +26,7 @@ from netsculpt.train import GrowSchedule, Sculptor
 
 __version__ = "0.1.0"
 __all__ = [
+    "Assign",
     "Budget",
     "Graph",
     "GrowSchedule",

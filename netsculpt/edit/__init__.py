@@ -3,7 +3,7 @@
 from netsculpt.edit.applying import Outcome, apply
 from netsculpt.edit.budget import Budget
 from netsculpt.edit.distributed import rewrap
-from netsculpt.edit.edits import Edit, InsertLayer, Prune, RemoveLayer, Split, Widen
+from netsculpt.edit.edits import Assign, Edit, InsertLayer, Prune, RemoveLayer, Split, Widen
 from netsculpt.edit.history import History, forget, history, undo
 from netsculpt.edit.plan import Plan
 from netsculpt.edit.replaying import replay
@@ -12,6 +12,7 @@ from netsculpt.edit.transaction import Transaction
 from netsculpt.edit.uniform import magnitude, uniform_pruning
 
 __all__ = [
+    "Assign",
     "Budget",
     "Edit",
     "History",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from torch import nn
 from torch.optim import Optimizer
 
+from netsculpt.edit.assigning import assign, assigned
 from netsculpt.edit.averages import Average
 from netsculpt.edit.checking import check as check_outputs
 from netsculpt.edit.checking import expected, fitting
@@ -90,19 +91,27 @@ def apply(
     require_same(graph, inner)
     drafts = plan.drafts(graph)
     layers = [edit for edit in plan.edits if isinstance(edit, (InsertLayer, RemoveLayer))]
+    values = assigned(plan.edits, graph)
     wanted = expected(graph, inner, drafts, plan) if check else None
     before = graph.cost()
     with Transaction(model, _several(optimizer), _several(ema), slots=slots) as transaction:
+        assign(transaction, values)
         fold(transaction, graph, drafts)
-        step = make(transaction, graph, drafts, layers)
+        step = make(transaction, graph, drafts, layers, list(values))
         gap = check_outputs(graph, inner, plan, wanted) if check else None
         new = traced_anew(graph, inner, step)
     finish(transaction, graph, drafts, step, new)
     return Outcome(before, graph.cost(), gap)
 
 
-def make(transaction: Transaction, graph: Graph, drafts: Mapping[str, Draft], layers: Sequence[LayerEdit]) -> Step:
-    """Change axes, then layers, within a transaction; returns the record of it."""
+def make(
+    transaction: Transaction,
+    graph: Graph,
+    drafts: Mapping[str, Draft],
+    layers: Sequence[LayerEdit],
+    assigned: Sequence[str] = (),
+) -> Step:
+    """Change axes, then layers, within a transaction; returns the record of it, with the tensors assigned before."""
     change = graph.rearrangement({name: each.change for name, each in drafts.items()})
     _change_axes(transaction, graph, change, drafts)
     for edit in layers:
@@ -110,7 +119,7 @@ def make(transaction: Transaction, graph: Graph, drafts: Mapping[str, Draft], la
             transaction.insert_module(edit.after, copy.deepcopy(edit.module))  # the plan stays what it is
         else:
             transaction.replace_module(edit.name, nn.Identity())
-    return Step(_record(graph, drafts, change, layers))
+    return Step(_record(graph, drafts, change, layers, assigned))
 
 
 def traced_anew(graph: Graph, model: nn.Module, step: Step) -> Graph | None:
@@ -172,9 +181,16 @@ def require_same(graph: Graph, model: nn.Module) -> None:
 
 
 def _record(
-    graph: Graph, drafts: Mapping[str, Draft], change: Rearrangement, layers: Sequence[LayerEdit]
+    graph: Graph,
+    drafts: Mapping[str, Draft],
+    change: Rearrangement,
+    layers: Sequence[LayerEdit],
+    assigned: Sequence[str],
 ) -> dict[str, Any]:
-    """The step as data: enough to do it again on a fresh model, or to make one of these sizes."""
+    """The step as data: enough to do it again on a fresh model, or to make one of these sizes.
+
+    Of assigned tensors the names alone: their values are the model's, and a saved file has them among its tensors.
+    """
     axes = {
         name: {"size": each.axis.size, "units": each.change.units.tolist(), "weights": _weights(each)}
         for name, each in drafts.items()
@@ -187,7 +203,13 @@ def _record(
     attributes = [
         [module, name, list(value) if isinstance(value, tuple) else value] for module, name, value in change.attributes
     ]
-    return {"axes": axes, "shapes": shapes, "attributes": attributes, "layers": [_layer(edit) for edit in layers]}
+    return {
+        "axes": axes,
+        "shapes": shapes,
+        "attributes": attributes,
+        "layers": [_layer(edit) for edit in layers],
+        "assigned": [alias for name in assigned for alias in graph.aliases[name]],
+    }
 
 
 def _weights(each: Draft) -> list[float] | None:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from netsculpt.edit.carry import follow, powered
+from netsculpt.edit.carry import powered
 from netsculpt.edit.changes import Assignment, Place, TensorChange
 from netsculpt.edit.names import Names
 from netsculpt.edit.optimizers import Rule
@@ -53,9 +53,9 @@ class Averages:
                 raise EditError(
                     f"the average of {name} must have the model's shape {list(old.shape)}, not {list(average.shape)}."
                 )
-            edited = follow(rule.gather, average, rule.added, rule.fill)
+            edited, added = rule.average(rule.gather, average)
             new = successor(average, edited, powered(rule.gather, 0))
-            yield TensorChange(places, average, new, rule.gather, rule.added)
+            yield TensorChange(places, average, new, rule.gather, added)
 
     def moved(self, old: Tensor, new: Tensor) -> None:
         """Says that the average ``new`` now hangs wherever ``old`` did."""

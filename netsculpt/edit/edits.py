@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from netsculpt.edit.layers import from_spec, to_spec
+from netsculpt.edit.data import from_plain, to_plain
 from netsculpt.errors import ArgumentError, ShapeError
 
 # Values for slices of tensors: by tensor name, [units, entries of a unit's slice], its dimension first, then row-major.
@@ -162,8 +162,46 @@ class RemoveLayer:
         return f"remove {self.name}"
 
 
-Edit: TypeAlias = Prune | Split | Widen | InsertLayer | RemoveLayer
-KINDS: dict[str, type[Edit]] = {each.kind: each for each in (Prune, Split, Widen, InsertLayer, RemoveLayer)}
+@dataclass(frozen=True, eq=False)
+class Assign:
+    """Give a parameter or buffer new values: a consumer's weight refitted after pruning, a BatchNorm's running mean.
+
+    As all edits it refers to the model before the plan: the values have the shape that the tensor has then, and the
+    plan's other edits change them as they would have changed the old ones. So a ``Prune`` of the plan takes slices away
+    and applies its ``scale``, a ``Split`` copies and shares, and what is folded or offset is added.
+
+    The gradient and the optimizers' slots (momentum, averages of squares) stay as they are. Averages of the weights
+    (``ema``, ASGD's own) get the same values: an average of weights that were made for other units would pull refitted
+    ones out of shape. So does every name of a tied tensor. It is never exact: ``Plan.inexact`` names it, and the
+    outputs are not compared. Undone after training, the tensor is the old one plus what training has changed.
+
+    Attributes:
+        tensor: qualified name, any of a tied tensor's; of a parametrized one an original's,
+            ``conv.parametrizations.weight.original0``.
+        values: finite, of the tensor's shape before the plan; cast to its dtype and moved to its device.
+    """
+
+    tensor: str
+    values: Tensor = field(repr=False)
+    kind: ClassVar[str] = "assign"
+
+    def __post_init__(self) -> None:
+        _check_name(self.tensor, "tensor")
+        what = f"values of {self.tensor}"
+        if not isinstance(self.values, Tensor) or self.values.layout != torch.strided or self.values.is_meta:
+            found = f"{self.values.layout}, {self.values.device}" if isinstance(self.values, Tensor) else self.values
+            raise ArgumentError(f"{what} must be an ordinary tensor that holds values, not {found!r}")
+        wrong = int((~self.values.isfinite()).sum())
+        if wrong:
+            raise ArgumentError(f"{what} must be finite numbers, but {wrong} of {self.values.numel()} are not")
+        object.__setattr__(self, "values", self.values.detach().clone())
+
+    def __str__(self) -> str:
+        return f"assign {self.tensor}: new values {list(self.values.shape)}"
+
+
+Edit: TypeAlias = Prune | Split | Widen | InsertLayer | RemoveLayer | Assign
+KINDS: dict[str, type[Edit]] = {each.kind: each for each in (Prune, Split, Widen, InsertLayer, RemoveLayer, Assign)}
 
 
 def to_data(edit: Edit, state: bool = True) -> dict[str, Any]:
@@ -172,7 +210,7 @@ def to_data(edit: Edit, state: bool = True) -> dict[str, Any]:
     Raises:
         EditError: an inserted layer cannot be described by its constructor's arguments.
     """
-    fields = {name: _plain(value, state) for name, value in vars(edit).items()}
+    fields = {name: to_plain(value, state) for name, value in vars(edit).items()}
     return {"edit": edit.kind, **fields}
 
 
@@ -186,7 +224,7 @@ def from_data(data: Mapping[str, Any]) -> Edit:
     if kind is None:
         raise ArgumentError(f"an edit must be one of {', '.join(KINDS)}, not {data.get('edit')!r}")
     try:
-        return kind(**{name: _lively(value) for name, value in data.items() if name != "edit"})
+        return kind(**{name: from_plain(value) for name, value in data.items() if name != "edit"})
     except TypeError as error:
         raise ArgumentError(f"a {kind.kind} edit cannot be made of {sorted(data)}: {error}") from None
 
@@ -238,23 +276,3 @@ def _values(given: Any, what: str) -> Any:
     if not given.isfinite().all():
         raise ArgumentError(f"{what} must be finite numbers")
     return given.detach().clone()
-
-
-def _plain(value: Any, state: bool) -> Any:
-    if isinstance(value, Tensor):
-        return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
-    if isinstance(value, nn.Module):
-        return {"layer": to_spec(value, state)}
-    if isinstance(value, Mapping):
-        return {"slices": {name: _plain(part, state) for name, part in value.items()}}
-    return value
-
-
-def _lively(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    if "tensor" in value:
-        return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
-    if "layer" in value:
-        return from_spec(value["layer"])
-    return {name: _lively(part) for name, part in value["slices"].items()}

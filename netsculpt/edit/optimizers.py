@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor
 from torch.optim import LBFGS, Adagrad, Optimizer, RMSprop
 
-from netsculpt.edit.carry import follow, magnitude, merge, on_dims, powered, without_copies
+from netsculpt.edit.carry import beyond, follow, magnitude, merge, on_dims, powered, without_copies
 from netsculpt.errors import EditError
 from netsculpt.graph.gather import Gather
 
@@ -57,6 +57,7 @@ class Rule:
             ``scaled`` with the gradient's factors (averages of gradients by the factor, of squares by its square).
         added: what the new parameter has beyond the gather, or None.
         fill: what the parameter's new entries hold before that.
+        value: what averages of the parameter become, where they do not follow it.
     """
 
     gather: Gather
@@ -64,6 +65,15 @@ class Rule:
     mode: SlotMode
     added: Tensor | None = None
     fill: float = 0.0
+    value: Tensor | None = None
+
+    def average(self, gather: Gather, average: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The average of the parameter after the change, and what of it the gather did not make."""
+        if self.value is None:
+            return follow(gather, average, self.added, self.fill), self.added
+        gathered = gather.gather(average, self.fill)
+        added = beyond(self.value, gathered)
+        return gathered.copy_(self.value), added
 
     def of(self, optimizer: Optimizer, name: str) -> Gather:
         """The gather of the slot ``name``, in any mode as if copies kept what they have."""
@@ -112,7 +122,7 @@ def carried(optimizer: Optimizer, old: Tensor, rule: Rule) -> State | None:
         dims = gathered_dims(optimizer, name, slot, old)
         gather = on_dims(rule.of(optimizer, name), dims)
         if SLOTS.get(name) == "weights":
-            state[name] = follow(gather, slot, rule.added, rule.fill)
+            state[name], _ = rule.average(gather, slot)
         else:
             gather = without_copies(gather) if rule.mode == "zero" else gather
             state[name] = gather.gather(slot, fresh(group, name))
@@ -141,8 +151,10 @@ def brought_back(optimizer: Optimizer, state: State, before: State, new: Tensor,
         shape = [old.shape[dim] if dim in dims else slot.shape[dim] for dim in range(slot.dim())]
         lost = before.get(name)
         lost = slot.new_full(shape, fresh(group, name)) if lost is None else lost
-        added = rule.added if SLOTS.get(name) == "weights" else None
-        back[name] = merge(on_dims(rule.of(optimizer, name), dims), slot, lost, added)
+        gather, added = on_dims(rule.of(optimizer, name), dims), None
+        if SLOTS.get(name) == "weights":
+            added = rule.average(gather, lost)[1] if name in before else rule.added
+        back[name] = merge(gather, slot, lost, added)
     return back
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from netsculpt.edit.assigning import assigned
 from netsculpt.edit.drafts import Draft, draft
-from netsculpt.edit.edits import Edit, InsertLayer, Prune, RemoveLayer, Split, Widen, from_data, to_data
+from netsculpt.edit.edits import KINDS, Assign, Edit, InsertLayer, Prune, RemoveLayer, Split, Widen, from_data, to_data
 from netsculpt.errors import ArgumentError
 from netsculpt.graph import Graph
 from netsculpt.graph.costs import Cost
@@ -37,11 +38,11 @@ class Plan:
     predicted: float | None = None
 
     def __post_init__(self) -> None:
-        kinds = (Prune, Split, Widen, InsertLayer, RemoveLayer)
+        kinds = tuple(KINDS.values())
         edits = tuple(self.edits) if isinstance(self.edits, Iterable) else (self.edits,)
         for edit in edits:
             if not isinstance(edit, kinds):
-                raise ArgumentError(f"a plan is made of Prune, Split, Widen, InsertLayer, RemoveLayer, not {edit!r}")
+                raise ArgumentError(f"a plan is made of {', '.join(kind.__name__ for kind in kinds)}, not {edit!r}")
         object.__setattr__(self, "edits", edits)
         if self.predicted is not None and not math.isfinite(self.predicted):
             raise ArgumentError(f"predicted must be a finite change of the loss or None, not {self.predicted!r}")
@@ -52,10 +53,12 @@ class Plan:
 
         Raises:
             GraphError: an axis is not there or frozen.
-            ArgumentError: edits contradict each other or the axes.
+            ArgumentError: edits contradict each other or the axes, or name a tensor that is not there.
+            ShapeError: values have another shape than their tensor.
         """
         plan = cls(tuple(edits))
         drafts = plan.drafts(graph)
+        assigned(plan.edits, graph)  # refuses what cannot be
         graph.rearrangement({name: each.change for name, each in drafts.items()})  # refuses what cannot be
         sizes = {name: len(each.change.units) for name, each in drafts.items()}
         return cls(plan.edits, graph.cost(), graph.cost(sizes), plan.changes(drafts), predicted)
@@ -75,6 +78,8 @@ class Plan:
         for edit in self.edits:
             if isinstance(edit, RemoveLayer) or (isinstance(edit, InsertLayer) and not edit.exact):
                 notes.append(f"{edit} is not the identity")
+            if isinstance(edit, Assign):
+                notes.append(f"{edit.tensor} gets new values")
         return tuple(notes)
 
     def __len__(self) -> int:

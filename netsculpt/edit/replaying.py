@@ -20,8 +20,8 @@ from netsculpt.graph import Change, Graph
 def replay(steps: History | Sequence[Mapping[str, Any]], model: nn.Module, graph: Graph) -> None:
     """Make the edits of a history again on a fresh model, keeping its own weights where units stay.
 
-    Units that were new get fresh weights, and offsets of copies are not repeated: a history records structure. A state
-    dict of the first model then fits the fresh one.
+    Units that were new get fresh weights, and neither offsets of copies nor assigned values are repeated: a history
+    records structure. A state dict of the first model then fits the fresh one.
 
     Args:
         steps: a history, or its ``records``.
@@ -48,7 +48,7 @@ def _repeat(record: Mapping[str, Any], model: nn.Module, graph: Graph) -> None:
     drafts = {name: _draft(graph, name, each) for name, each in record["axes"].items()}
     layers = [_layer(data) for data in record["layers"]]
     with Transaction(model) as transaction:
-        step = make(transaction, graph, drafts, layers)
+        step = make(transaction, graph, drafts, layers, _assigned(record, graph))
         new = traced_anew(graph, transaction.model, step)
     finish(transaction, graph, drafts, step, new)
 
@@ -66,6 +66,10 @@ def _draft(graph: Graph, name: str, data: Mapping[str, Any]) -> Draft:
     if len(fresh):
         result.fresh.append((Widen(name, len(fresh)), fresh))
     return result
+
+
+def _assigned(record: Mapping[str, Any], graph: Graph) -> list[str]:
+    return [name for name in record.get("assigned", ()) if name in graph.tensors]
 
 
 def _layer(data: Mapping[str, Any]) -> InsertLayer | RemoveLayer:

@@ -40,7 +40,7 @@ def save(model: nn.Module, path: str | Path) -> None:
     for layer in (layer for record in records for layer in record["layers"]):
         if "refused" in layer:
             raise EditError(f"the model cannot be saved: {layer['refused']}")
-    tensors, same = _distinct(inner.state_dict() | _resized_outside(inner, records))
+    tensors, same = _distinct(inner.state_dict() | _edited_outside(inner, records))
     metadata = {"format": FORMAT, "history": records, "same": same}
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial")
@@ -79,7 +79,7 @@ def load(build_fn: Callable[[], nn.Module], path: str | Path) -> nn.Module:
     except (AttributeError, KeyError, EditError, ArgumentError) as error:
         raise EditError(f"{path} does not fit {type(model).__name__}: {error}") from error
     tensors |= {alias: tensors[first] for alias, first in metadata["same"].items()}
-    outside = _resized_outside(model, metadata["history"])
+    outside = _edited_outside(model, metadata["history"])
     _fill(model, {name: tensor for name, tensor in tensors.items() if name not in outside}, path)
     for name, buffer in outside.items():
         owner, _, key = name.rpartition(".")
@@ -117,10 +117,10 @@ def _stretched(tensor: Tensor, shape: Sequence[int], name: str) -> Gather:
     return Gather({dim: torch.arange(size).clamp(max=tensor.shape[dim] - 1) for dim, size in changed.items()})
 
 
-def _resized_outside(model: nn.Module, records: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+def _edited_outside(model: nn.Module, records: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     """Buffers that edits changed although the state dict leaves them out, such as a rotary embedding's frequencies."""
     kept = model.state_dict().keys()
-    changed = {name for record in records for name in record["shapes"]} - kept
+    changed = {name for record in records for name in (*record["shapes"], *record.get("assigned", ()))} - kept
     return {name: buffer for name, buffer in model.named_buffers(remove_duplicate=False) if name in changed}
 
 

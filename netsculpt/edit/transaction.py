@@ -87,6 +87,7 @@ class Transaction:
         *,
         fill: float = 0.0,
         gradient: Gather | None = None,
+        alike: bool = False,
     ) -> Tensor:
         """Puts a new parameter or buffer in the place of the old one, under all names of the old one.
 
@@ -102,6 +103,7 @@ class Transaction:
                 where a unit is duplicated and its outgoing weights are halved, the gradients of its incoming weights
                 halve and those of its outgoing weights do not. Used for ``.grad``, which otherwise has no factors,
                 and for ``slots="scaled"``, which otherwise takes ``gather``'s.
+            alike: whether averages get ``value`` itself.
 
         Returns:
             The new tensor: a new Parameter, or a buffer.
@@ -122,7 +124,7 @@ class Transaction:
                 raise ShapeError(f"value of {name} must have shape {list(data.shape)}, not {list(value.shape)}.")
             added = beyond(value, data)
             data.copy_(value)
-        rule = Rule(gather, gradient or gather, self._slots, added, fill)
+        rule = Rule(gather, gradient or gather, self._slots, added, fill, value if alike else None)
         new = successor(old, data, gradient or powered(gather, 0))
         held = [each for each in self.optimizers if home(each, old) or old in each.state]
         slots = [SlotChange(each, old, new, carried(each, old, rule), rule) for each in held]

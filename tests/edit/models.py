@@ -93,6 +93,20 @@ class Images(nn.Module):
         return self.head(torch.relu(self.conv3(x)).flatten(1))
 
 
+class Factors(nn.Module):
+    """Factors of the axis ``first`` (6) that the state dict leaves out, and a buffer of whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 6)
+        self.last = nn.Linear(6, 2)
+        self.register_buffer("factors", torch.ones(6), persistent=False)
+        self.register_buffer("count", torch.tensor([1, 2]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.first(x)) * self.factors) + self.count
+
+
 def made(kind: type[nn.Module], inputs: Tensor | None = None, seed: int = 0) -> tuple[nn.Module, Graph]:
     """A model of that class with random weights in float64, norms' statistics too, and its graph."""
     torch.manual_seed(seed)
@@ -121,3 +135,8 @@ def answers(model: nn.Module, x: Tensor = ROWS) -> Tensor:
 def loss(model: nn.Module, x: Tensor = ROWS) -> Tensor:
     """Something to train."""
     return (model(x) - 0.5).square().mean()
+
+
+def drawn(*shape: int, seed: int = 9) -> Tensor:
+    """Random values in float64, the same at every call."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
