@@ -21,7 +21,7 @@ from netsculpt.edit import (
     uniform_pruning,
 )
 from netsculpt.graph import Graph, trace
-from netsculpt.methods import split
+from netsculpt.methods import prune, split
 from netsculpt.train import GrowSchedule, Sculptor
 
 __version__ = "0.1.0"
@@ -49,6 +49,7 @@ __all__ = [
     "measure",
     "methods",
     "ops",
+    "prune",
     "replay",
     "save",
     "split",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -46,3 +46,13 @@ def on(model: nn.Module, batch: Batch) -> tuple[Inputs, Any]:
     device = next(model.parameters()).device
     inputs, target = pytree.tree_map_only(Tensor, lambda leaf: leaf.to(device), (tuple(batch.inputs), batch.target))
     return Inputs(*inputs), target
+
+
+def few(batches: Sequence[Batch], examples: int) -> list[Batch]:
+    """The first batches, until they hold so many examples."""
+    found: list[Batch] = []
+    for batch in batches:
+        if sum(each.size for each in found) >= examples:
+            break
+        found.append(batch)
+    return found

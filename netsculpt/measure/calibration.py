@@ -14,6 +14,7 @@ from netsculpt.graph import Graph
 from netsculpt.measure.batches import batch_of
 from netsculpt.measure.consumers import find_consumers
 from netsculpt.measure.grams import GramSums
+from netsculpt.measure.labels import Accuracy
 from netsculpt.measure.passes import held, played, sampled
 from netsculpt.measure.ranks import summed
 from netsculpt.measure.statistics import LossFn, Statistics, versions
@@ -90,17 +91,21 @@ def measure(
 def _pass(stats: Statistics, purposes: Sequence[Purpose], room: int) -> None:
     sums = GramSums(stats, stats.consumers) if "prune" in purposes else None
     watched = None if sums is None else sums.watched
-    loss = torch.zeros((), dtype=torch.float64)
+    loss, right, chance = torch.zeros((), dtype=torch.float64), torch.zeros(()), None
     for batch in stats.data:
         if "split" in purposes:
-            share, samples = sampled(stats, stats.units, batch, watched)
+            outcome, samples = sampled(stats, stats.units, batch, watched)
             room -= held(samples.values())  # once below zero it stays there
             if room >= 0:
                 stats.kept.append(samples)
         else:
-            share = played(stats, batch, watched)
-        loss += share.double().cpu()
-    stats.loss = float(summed(loss))
+            outcome = played(stats, batch, watched)
+        loss += outcome.loss.double().cpu()
+        if outcome.right is not None:
+            right += outcome.right[0]
+            chance = 1 / outcome.right[1]
+    stats.loss, right = float(summed(loss)), summed(right)
+    stats.accuracy = None if chance is None else Accuracy(float(right) / stats.examples, chance)
     if sums is not None:
         stats.products.update(sums.grams())
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, fx
@@ -36,15 +38,28 @@ class Read:
     Attributes:
         weight: name of the weight.
         operations: all that multiply with it.
-        columns: int64 [m, c] the columns of a unit, of the weight as [outputs, inputs · kernel]; in convolutions in
-            groups the same ones in every group.
+        unit: int64 [inputs] the unit of every entry of the weight's dimension of inputs, -1 for none; in convolutions
+            in groups the same in every group.
         constant: where a constant can be added to the results.
     """
 
     weight: str
     operations: tuple[Producer, ...]
-    columns: Tensor = field(repr=False)
+    unit: Tensor = field(repr=False)
     constant: Constant | None
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """int64 [m, c] the columns of every unit, of the weight as [outputs, inputs · kernel]."""
+        taps = math.prod(self.operations[0].kernel)
+        unused = int((self.unit < 0).sum())
+        entries = self.unit.argsort(stable=True)[unused:].reshape(int(self.unit.max()) + 1, -1)
+        return (entries[..., None] * taps + torch.arange(taps)).flatten(1)
+
+    @property
+    def gates(self) -> Tensor:
+        """int64 [channels] the unit of every channel of what the operations take, -1 for none."""
+        return self.unit.repeat(self.groups)
 
     @property
     def dim(self) -> int:
@@ -127,14 +142,11 @@ class _Program:
     def _read(self, axis: Axis, name: str, dim: int, operations: Iterable[Producer]) -> Read:
         operations = tuple(operations)
         unit = labels(self._graph.tensors[name][dim], axis.term.find(), {})
-        entries = unit.argsort(stable=True)[int((unit < 0).sum()) :].reshape(axis.size, -1)
-        taps = torch.Size(operations[0].kernel).numel()
-        columns = (entries[..., None] * taps + torch.arange(taps)).flatten(1)
         constants = {self._constant(each) for each in operations}
         constant = constants.pop() if len(constants) == 1 else None
         if constant is not None and self._uses[constant.tensor] != len(operations):
             constant = None
-        return Read(name, operations, columns, constant)
+        return Read(name, operations, unit, constant)
 
     def _constant(self, producer: Producer) -> Constant | None:
         if producer.bias is not None:

@@ -71,8 +71,9 @@ class GramSum:
 
     def add(self, x: Tensor) -> None:
         """The inputs of one call of the operation."""
-        for part in x.split(self._examples(x)):
-            rows = self._read.operations[0].patches(part, False)
+        operation = self._read.operations[0]
+        for part in x.split(operation.examples(x, CHUNK)):
+            rows = operation.patches(part, False)
             self._positions += len(rows)
             for group, patches in enumerate(rows.chunk(self._read.groups, dim=1)):
                 self._add(group, patches[:, self._columns].double())
@@ -98,11 +99,6 @@ class GramSum:
     def positions(self) -> int:
         """Positions seen on this rank."""
         return self._positions
-
-    def _examples(self, x: Tensor) -> int:
-        """So many that their patches stay within ``CHUNK``."""
-        taps = len(self._columns) // self._units if self._read.operations[0].kernel else 1
-        return max(1, CHUNK * len(x) // max(1, 8 * x.numel() * taps))
 
     def _add(self, group: int, rows: Tensor) -> None:
         self._means[group] += rows.sum(0)

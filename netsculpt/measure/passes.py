@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from netsculpt.graph.program import Inputs
 from netsculpt.graph.untouched import tracing_mode
 from netsculpt.measure.batches import Batch, on
 from netsculpt.measure.kinks import Kernel
+from netsculpt.measure.labels import right_of
 from netsculpt.measure.playback import Playback, Watched
 from netsculpt.measure.samples import Sample
 from netsculpt.measure.units import Unit
@@ -22,28 +23,35 @@ if TYPE_CHECKING:
     from netsculpt.measure.statistics import Statistics
 
 
-def played(stats: Statistics, batch: Batch, watched: Watched | None = None) -> Tensor:
-    """A batch's share of the loss, without gradients."""
+class Outcome(NamedTuple):
+    """What a batch came to: its share of the loss, and where targets are classes (examples that are right, classes)."""
+
+    loss: Tensor
+    right: tuple[int, int] | None
+
+
+def played(stats: Statistics, batch: Batch, watched: Watched | None = None) -> Outcome:
+    """Without gradients."""
     inputs, target = on(stats.model, batch)
     with tracing_mode(stats.model), torch.no_grad():
-        playback = Playback(stats.graph.program.exported, watched=watched)
-        return _checked(stats.loss_fn(_answer(playback, inputs), target)) * (batch.size / stats.examples)
+        answer = _answer(Playback(stats.graph.program.exported, watched=watched), inputs)
+        return Outcome(_share(stats, batch, answer, target), right_of(answer, target))
 
 
 def sampled(
     stats: Statistics, units: Mapping[str, Unit], batch: Batch, watched: Watched | None = None
-) -> tuple[Tensor, dict[str, Sample]]:
-    """A batch's share of the loss, and its samples."""
+) -> tuple[Outcome, dict[str, Sample]]:
+    """With the samples of units."""
     keep = {name for u in units.values() for name in (*u.sides, *(n for p in u.producers for n in (p.source, p.node)))}
     playback = Playback(
         stats.graph.program.exported, keep, [use for unit in units.values() for use in unit.uses], watched
     )
     inputs, target = on(stats.model, batch)
     with tracing_mode(stats.model), torch.enable_grad():
-        loss = _checked(stats.loss_fn(_answer(playback, inputs), target))
-        if not loss.requires_grad:
+        answer = _answer(playback, inputs)
+        share = _share(stats, batch, answer, target)
+        if not share.requires_grad:
             raise ArgumentError("loss_fn must return a function of the model's answer that can be differentiated")
-        share = loss * (batch.size / stats.examples)
         found = torch.autograd.grad(share, list(playback.taps.values()), allow_unused=True)
     gradients = {
         use: torch.zeros_like(tap) if gradient is None else gradient
@@ -51,15 +59,16 @@ def sampled(
     }
     kept = _laid_out(playback.kept, units)
     samples = {name: _sample(unit, kept, gradients, stats) for name, unit in units.items()}
-    return share.detach(), samples
+    return Outcome(share.detach(), right_of(answer, target)), samples
 
 
-def _checked(loss: Any) -> Tensor:
+def _share(stats: Statistics, batch: Batch, answer: Any, target: Any) -> Tensor:
+    loss = stats.loss_fn(answer, target)
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise ArgumentError("loss_fn must return a scalar tensor, the mean over the batch")
     if not bool(loss.isfinite()):
         raise MeasureError(f"the loss on the calibration data is {float(loss.detach())}, not a finite number")
-    return loss
+    return loss * (batch.size / stats.examples)
 
 
 def _answer(playback: Playback, inputs: Inputs) -> Any:

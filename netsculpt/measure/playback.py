@@ -48,7 +48,7 @@ class Playback(fx.Interpreter):
     def outputs(self, inputs: Inputs) -> Any:
         """What the model answers, arranged as it arranges it."""
         self.kept, self.taps = {}, {}
-        results = super().run(*_bound(self._exported, inputs), enable_io_processing=False)
+        results = super().run(*bound(self._exported, inputs), enable_io_processing=False)
         signature = self._exported.graph_signature.output_specs
         given = [each for each, spec in zip(results, signature, strict=True) if spec.kind is OutputKind.USER_OUTPUT]
         return pytree.tree_unflatten(given, self._exported.call_spec.out_spec)
@@ -86,7 +86,7 @@ def _tap(value: Tensor) -> Tensor:
     return value.view_as(value) if value.requires_grad else value.detach().requires_grad_()
 
 
-def _bound(exported: ExportedProgram, inputs: Inputs) -> list[Any]:
+def bound(exported: ExportedProgram, inputs: Inputs) -> list[Any]:
     """The values of the program's placeholders."""
     spec = exported.call_spec.in_spec
     leaves, found = pytree.tree_flatten((tuple(inputs.args), dict(inputs.kwargs)))

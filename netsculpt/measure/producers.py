@@ -88,6 +88,10 @@ class Producer:
             rows = self._windows(x)
         return F.pad(rows, (0, 1), value=1.0) if bias else rows
 
+    def examples(self, x: Tensor, most: int) -> int:
+        """How many examples of x may have their patches made at once, in float64, within ``most`` bytes; at least 1."""
+        return max(1, most * len(x) // max(1, 8 * x.numel() * math.prod(self.kernel)))
+
     def _windows(self, x: Tensor) -> Tensor:
         """The patches of any convolution, by views: [n, channels · kernel]."""
         spatial = len(self.kernel)

@@ -16,6 +16,7 @@ from netsculpt.measure.batches import Batch, on
 from netsculpt.measure.consumers import Consumption
 from netsculpt.measure.coordinates import Coordinates
 from netsculpt.measure.grams import Gram, GramSums
+from netsculpt.measure.labels import Accuracy
 from netsculpt.measure.passes import played, sampled
 from netsculpt.measure.playback import state_of
 from netsculpt.measure.ranks import summed
@@ -43,6 +44,7 @@ class Statistics:
         data: the batches of this rank.
         loss_fn: what was measured.
         kernel: what bends at a kink.
+        accuracy: where targets are classes, how often the model is right.
         kept: the samples of the first batches, as far as there was room.
         products: inner products of what units add, as far as they were summed up.
         made_for: the versions of the parameters and buffers that were measured.
@@ -61,6 +63,7 @@ class Statistics:
     data: list[Batch] = field(repr=False)
     loss_fn: LossFn = field(repr=False)
     kernel: str | float = field(repr=False)
+    accuracy: Accuracy | None = None
     kept: list[dict[str, Sample]] = field(default_factory=list, repr=False)
     products: dict[str, dict[str, Gram]] = field(default_factory=dict, repr=False)
     _coordinates: dict[str, Coordinates] = field(default_factory=dict, repr=False)

@@ -1,0 +1,90 @@
+"""How many units every axis keeps: local errors weighed by what they do to the answers of the network."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+
+from netsculpt.choice import Limits, Option, Solver, choose
+from netsculpt.measure import Statistics
+from netsculpt.measure.batches import few
+from netsculpt.measure.ranks import summed
+from netsculpt.methods.pruning.curves import Choice, Curve
+from netsculpt.methods.pruning.refits import Fitted, Matching, Refit, fit
+
+EXAMPLES = 256  # of the calibration data that a single axis is tried on, in whole batches
+TRIED = (0.25, 0.6)  # shares of an axis's units
+POWERS = (0.5, 4.0)  # of the error that the answers' distance may follow
+TINY = 1e-12
+
+Latency = Callable[[Mapping[str, int]], float]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+    """Axes pruned one at a time, on a part of the calibration data.
+
+    Attributes:
+        stats: of that part.
+        refit: as in ``fit``.
+        matching: as in ``fit``.
+    """
+
+    stats: Statistics
+    refit: Refit
+    matching: Matching
+
+    @classmethod
+    def of(cls, stats: Statistics, refit: Refit, matching: Matching) -> Trial:
+        """On the first batches of the calibration data."""
+        part = few(stats.data, EXAMPLES)
+        examples = int(summed(torch.tensor(sum(batch.size for batch in part))))
+        return cls(dataclasses.replace(stats, data=part, examples=examples), refit, matching)
+
+    def fitted(self, axis: str, choice: Choice) -> Fitted:
+        """What pruning this axis alone does."""
+        return fit(self.stats, {axis: choice}, refit=self.refit, matching=self.matching)
+
+
+def allocate(
+    stats: Statistics,
+    curves: Mapping[str, Curve],
+    limits: Limits,
+    trial: Trial | None,
+    solver: Solver,
+    latency: Latency | None,
+) -> dict[str, Choice]:
+    """Axis -> the units it keeps, of the axes that lose some.
+
+    Args:
+        stats: of ``measure``.
+        curves: of all axes that may be pruned.
+        limits: what must be kept.
+        trial: what tells by how much an axis's error changes the network's answers; None where the curves say so.
+        solver: as in ``netsculpt.choice.choose``.
+        latency: as in ``netsculpt.choice.choose``.
+    """
+    harms = {axis: each.errors if trial is None else _harms(each, trial) for axis, each in curves.items()}
+    options = [
+        Option(axis, 0, count - curves[axis].size, harm) for axis, each in harms.items() for count, harm in each.items()
+    ]
+    chosen = choose(options, stats.graph, limits, solver=solver, latency=latency).options
+    return {each.axis: curves[each.axis].choice(curves[each.axis].size + each.units) for each in chosen}
+
+
+def _harms(curve: Curve, trial: Trial) -> dict[int, float]:
+    """Number of units -> how far the network's answers move when only this axis is pruned.
+
+    Tried for two numbers of units; between and beyond, a power of the curve's error through both.
+    """
+    counts = sorted({min(curve.errors, key=lambda count: abs(count - share * curve.size)) for share in TRIED})
+    found = [(curve.errors[count], trial.fitted(curve.axis, curve.choice(count)).discrepancy) for count in counts]
+    (error, harm), *others = [(max(error, TINY), max(harm, TINY)) for error, harm in found]
+    power = 1.0
+    for e, h in others:
+        if e != error:
+            power = min(max(math.log(harm / h) / math.log(error / e), POWERS[0]), POWERS[1])
+    return {count: harm * (max(each, TINY) / error) ** power for count, each in curve.errors.items()}

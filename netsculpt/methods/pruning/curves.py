@@ -1,0 +1,133 @@
+"""Which units of an axis its consumers can do with, and what they lose, for every number of units at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from netsculpt import ops
+from netsculpt.measure import Statistics
+from netsculpt.measure.consumers import Consumption
+from netsculpt.measure.grams import Gram
+
+Select: TypeAlias = Literal["uniform", "line_search", "least_squares"]
+
+RIDGE = 1e-6  # of the mean energy of a unit
+ITERATIONS = 8  # per unit at most, of methods that may choose one again
+LOOKS = 96  # numbers of iterations at which what such a method has chosen is looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Some units of an axis.
+
+    Attributes:
+        units: int64 [k] the kept ones, in ascending order.
+        scales: float64 [k] factors of what they add that imitate all units best, as the method gives weights.
+        error: what is lost, as the curve that this is of measures it.
+        iterations: how often a unit was chosen; more than k where some were chosen again.
+    """
+
+    units: Tensor = field(repr=False)
+    scales: Tensor = field(repr=False)
+    error: float
+    iterations: int
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What is lost with fewer units of an axis.
+
+    Attributes:
+        axis: name.
+        size: number of units now, m.
+        errors: number of kept units, below m -> what is lost. Every number with least squares; those that the method
+            passes through with others, which may choose a unit again, take its weight away, or take several at once.
+        iterations: that number -> iterations that take the method there.
+        choice: which units are kept where as many are, one of ``errors``.
+    """
+
+    axis: str
+    size: int
+    errors: Mapping[int, float]
+    iterations: Mapping[int, int]
+    choice: Callable[[int], Choice] = field(repr=False)
+
+
+def curve(stats: Statistics, axis: str, select: Select = "least_squares") -> Curve:
+    """What greedy local imitation makes of an axis: the whole trade-off in one sweep.
+
+    Errors are ‖Y - Y'‖² relative to ‖Y‖², Y what the units add to their consumers: the mean over these.
+
+    Args:
+        stats: of ``measure``.
+        axis: name.
+        select: how weights are given to chosen units: ``"uniform"``, the fixed step 1/k; ``"line_search"``, the best
+            step towards one unit, or away from it; ``"least_squares"``, the best weights of all of them at every step.
+
+    Raises:
+        ArgumentError: the consumers of the axis cannot be imitated.
+
+    Source: M. Ye, L. Wu, Q. Liu, "Greedy Optimization Provably Wins the Lottery" (2020), local imitation.
+    """
+    gram = combined(stats.consumers[axis], stats.grams([axis])[axis])
+    size = len(gram)
+    energy = max(float(gram.sum()), 1e-300)
+    passed: dict[int, tuple[float, int]] = {}  # units kept -> error, iterations
+    if select == "least_squares":
+        errors = (_selected(gram, size - 1, select).errors / energy).clamp(max=1.0).tolist()
+        passed = {count: (error, count) for count, error in enumerate(errors, 1)}
+    else:
+        for length in _lengths(ITERATIONS * size):
+            chosen = _selected(gram, length, select)
+            kept, error = int(chosen.weights.count_nonzero()), float(chosen.errors[-1]) / energy
+            if kept < size and error < passed.get(kept, (math.inf, 0))[0]:
+                passed[kept] = error, length
+    return Curve(
+        axis,
+        size,
+        {kept: passed[kept][0] for kept in sorted(passed)},
+        {kept: passed[kept][1] for kept in sorted(passed)},
+        lambda count: _choice(gram, select, count, *passed[count]),
+    )
+
+
+def _choice(gram: Tensor, select: Select, count: int, error: float, iterations: int) -> Choice:
+    chosen = _selected(gram, iterations, select)
+    units = chosen.weights.nonzero()[:, 0]
+    if len(units) < count:  # those that are left depend on these: the largest of them keep them company
+        others = gram.diagonal().argsort(descending=True, stable=True)
+        units = torch.cat([units, others[~torch.isin(others, units)][: count - len(units)]])
+    units = units.sort().values
+    return Choice(units, chosen.weights[units].double(), error, iterations)
+
+
+def combined(consumption: Consumption, grams: Mapping[str, Gram]) -> Tensor:
+    """[m, m]: the consumers' Gram matrices, each relative to what all units together add to its results.
+
+    Consumers differ in scale, which norms behind them take away again, so errors are added up as shares. Where a
+    constant can be added to a consumer's results, what units add is taken without its mean.
+    """
+    total = torch.zeros(consumption.size, consumption.size, dtype=torch.float64)
+    for read in consumption.reads:
+        gram = grams[read.weight]
+        inner = (gram.inner if read.constant is None else gram.centred).to(total)
+        energy = float(inner.sum())
+        if energy > 1e-12 * float(inner.diagonal().sum()):  # else its units add nothing but a constant
+            total += inner / (energy * len(consumption.reads))
+    return total
+
+
+def _selected(gram: Tensor, iterations: int, select: Select) -> ops.Selection:
+    ridge = RIDGE * float(gram.diagonal().mean()) if select == "least_squares" else 0.0
+    return ops.greedy_select(gram, iterations, mode=select, ridge=ridge)
+
+
+def _lengths(longest: int) -> list[int]:
+    """Numbers of iterations from 1 to ``longest``, ever further apart."""
+    return sorted({round(longest ** (k / (LOOKS - 1))) for k in range(LOOKS)})

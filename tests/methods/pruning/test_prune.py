@@ -1,0 +1,174 @@
+"""Plans of greedy pruning: what they promise, and what happens."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import netsculpt as ns
+from netsculpt.errors import ArgumentError, BudgetError, MeasureError
+from netsculpt.methods.pruning.curves import Choice, curve
+from netsculpt.methods.pruning.discrepancy import discrepancy
+from netsculpt.methods.pruning.refits import fit
+from tests.methods.pruning.networks import NETWORKS, measured, network
+
+
+@pytest.mark.parametrize("refit", ["none", "scale", "least_squares"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_predictions_come_true(name: str, refit: str) -> None:
+    model, x, y = network(name)
+    sculptor = ns.Sculptor(model, x[:3])
+    stats = sculptor.measure([(x[:60], y[:60]), (x[60:], y[60:])], F.cross_entropy, for_="prune")
+    plan = ns.prune(stats, ns.Budget(params="70%"), refit=refit)  # type: ignore[arg-type]
+    before = copy.deepcopy(model.state_dict())
+    done = sculptor.apply(plan)
+    assert done.after.params <= 0.7 * done.before.params
+    assert done.predicted == pytest.approx(done.measured, rel=1e-6, abs=1e-9)
+    sculptor.undo()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_refitting_never_loses_more(name: str) -> None:
+    """G4, for the first consumer of an axis, which both ways see alike."""
+    stats = measured(name)
+    for axis in stats.consumers:
+        choice = curve(stats, axis).choice(stats.graph[axis].size // 2)
+        (first, *_) = stats.consumers[axis].reads
+        scaled = fit(stats, {axis: choice}, refit="scale").errors[first.weight]
+        refitted = fit(stats, {axis: choice}, refit="least_squares").errors[first.weight]
+        assert refitted <= scaled * (1 + 1e-9) and scaled <= 1.5
+        assert fit(stats, {axis: choice}, refit="least_squares", ridge=1e9).errors[first.weight] == pytest.approx(
+            scaled
+        )
+
+
+def test_refit_is_least_squares() -> None:
+    """Against torch.linalg.lstsq on what the pruned network feeds a linear layer."""
+    model, x, _ = network("Plain")
+    stats = measured("Plain")
+    units = torch.tensor([0, 2, 5])
+    fitted = fit(stats, {"b": Choice(units, torch.ones(3, dtype=torch.float64), 0.0, 3)}, ridge=0.0)
+    h = F.relu(model.bn2(model.b(F.relu(model.bn1(model.a(x))))))  # type: ignore[union-attr,operator]
+    rows = torch.cat([h[:, units].flatten(1), torch.ones(len(x), 1)], 1)
+    wanted = model.c(h.flatten(1))  # type: ignore[union-attr,operator]
+    solution = torch.linalg.lstsq(rows, wanted).solution.detach()
+    found = fitted.values["c.weight"].unflatten(1, (6, 9))
+    torch.testing.assert_close(found[:, units].flatten(1), solution[:-1].T)
+    torch.testing.assert_close(fitted.values["c.bias"], solution[-1])
+    assert not found[:, [1, 3, 4]].any()
+
+
+def test_layers_behind_see_what_pruned_layers_give() -> None:
+    """Two axes at once: the second consumer is fitted on the outputs of the first refitted one."""
+    model, x, _ = network("Plain")
+    stats = measured("Plain")
+    choices = {axis: curve(stats, axis).choice(4) for axis in ("b", "c")}
+    fitted = fit(stats, choices, ridge=0.0)
+    pruned = copy.deepcopy(model)
+    pruned.load_state_dict({**model.state_dict(), **fitted.values})
+    h = F.relu(pruned.bn2(pruned.b(F.relu(pruned.bn1(pruned.a(x))))))  # type: ignore[union-attr,operator]
+    rows = F.relu(pruned.c(h.flatten(1)))[:, choices["c"].units]  # type: ignore[union-attr,operator]
+    rows = torch.cat([rows, torch.ones(len(x), 1)], 1)
+    solution = torch.linalg.lstsq(rows, model(x)).solution.detach()
+    torch.testing.assert_close(fitted.values["head.weight"][:, choices["c"].units], solution[:-1].T)
+    with torch.no_grad():
+        assert fitted.loss == pytest.approx(float(F.cross_entropy(pruned(x), model(x).argmax(1))))
+
+
+def test_symmetric_matching_imitates_the_old_weights_on_new_inputs() -> None:
+    model, x, _ = network("Plain")
+    stats = measured("Plain")
+    choices = {axis: curve(stats, axis).choice(4) for axis in ("b", "c")}
+    fitted = fit(stats, choices, matching="symmetric", ridge=0.0)
+    pruned = copy.deepcopy(model)
+    pruned.load_state_dict({**model.state_dict(), **fitted.values})
+    h = F.relu(pruned.bn2(pruned.b(F.relu(pruned.bn1(pruned.a(x))))))  # type: ignore[union-attr,operator]
+    fed = F.relu(pruned.c(h.flatten(1)))  # type: ignore[union-attr,operator]
+    rows = torch.cat([fed[:, choices["c"].units], torch.ones(len(x), 1)], 1)
+    solution = torch.linalg.lstsq(rows, model.head(fed)).solution.detach()  # type: ignore[union-attr,operator]
+    torch.testing.assert_close(fitted.values["head.weight"][:, choices["c"].units], solution[:-1].T)
+
+
+@pytest.mark.parametrize("objective", ["local", "global", "both"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_objective_keeps_the_budget(name: str, objective: str) -> None:
+    stats = measured(name)
+    plan = ns.prune(stats, ns.Budget(macs="60%"), objective=objective)  # type: ignore[arg-type]
+    assert plan.after is not None and plan.before is not None and plan.after.macs <= 0.6 * plan.before.macs
+    assert plan.predicted is not None and plan.predicted < 2.0
+
+
+def test_better_than_magnitude() -> None:
+    """On a network whose units are all needed, imitation with a refit moves the answers least."""
+    model, x, _ = network("Plain")
+    stats = measured("Plain")
+    plan = ns.prune(stats, ns.Budget(params="50%"))
+    sizes = {edit.axis: len(edit.keep) for edit in plan.edits if isinstance(edit, ns.Prune)}  # type: ignore[arg-type]
+    by_norm = []
+    for axis, size in sizes.items():
+        norms = model.get_submodule(axis).weight.flatten(1).norm(dim=1)  # type: ignore[union-attr,operator]
+        by_norm.append(ns.Prune(axis, norms.topk(size).indices))
+    with torch.no_grad():
+        kept, cut = (
+            discrepancy("kl", model(x), applied(each, model, x)(x)) for each in (plan, ns.Plan(tuple(by_norm)))
+        )
+    assert kept < 0.5 * cut
+
+
+def applied(plan: ns.Plan, model: nn.Module, x: Tensor) -> nn.Module:
+    pruned = copy.deepcopy(model)
+    ns.apply(plan, pruned, graph=ns.trace(pruned, x[:3]), check=False)
+    return pruned
+
+
+def test_a_budget_that_is_kept_already_changes_nothing() -> None:
+    plan = ns.prune(measured("Plain"), ns.Budget(params="100%"))
+    assert not len(plan) and plan.predicted == 0.0
+
+
+def test_units_that_add_nothing_go_first_and_do_no_harm() -> None:
+    model, x, y = network("Plain")
+    with torch.no_grad():
+        model.b.weight[:, 3] = 0  # type: ignore[union-attr,operator,index]
+    stats = ns.Sculptor(model, x[:3]).measure([(x, y)], F.cross_entropy, for_="prune")
+    plan = ns.prune(stats, ns.Limits(ns.Budget(params="99%"), widths={"b": (6, None), "c": (7, None)}))
+    (edit,) = (each for each in plan.edits if isinstance(each, ns.Prune))
+    assert edit.axis == "a" and 3 not in edit.keep.tolist()  # type: ignore[union-attr]
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    stats = measured("Plain")
+    with pytest.raises(ArgumentError, match="objective must be one of 'local', 'global', 'both', not 'loss'"):
+        ns.prune(stats, ns.Budget(params="50%"), objective="loss")  # type: ignore[arg-type]
+    with pytest.raises(BudgetError, match="minimum widths contradict the budget"):
+        ns.prune(stats, ns.Budget(params=10))
+    with pytest.raises(ArgumentError, match="the consumers of axis 'head' cannot be imitated"):
+        ns.prune(stats, ns.Budget(params="50%"), axes=["head"])
+
+
+def test_a_model_that_only_guesses_is_not_pruned() -> None:
+    model, x, _ = network("Plain")
+    sculptor = ns.Sculptor(model, x[:3])
+    wrong = model(x).argmin(1)
+    stats = sculptor.measure([(x, wrong)], F.cross_entropy, for_="prune")
+    with pytest.raises(MeasureError, match=r"right on 0 % of the calibration data, no better than chance"):
+        ns.prune(stats, ns.Budget(params="50%"))
+    assert len(ns.prune(stats, ns.Budget(params="50%"), check_baseline=False))
+    with torch.no_grad():
+        model.head.bias += 1  # type: ignore[union-attr,operator]
+    with pytest.raises(MeasureError, match="the model has changed since it was measured"):
+        ns.prune(stats, ns.Budget(params="50%"), check_baseline=False)
+
+
+def test_a_loss_without_classes() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 12), nn.Tanh(), nn.Linear(12, 3)).double()
+    x = torch.randn(200, 5).double()
+    target = model(x).detach()
+    sculptor = ns.Sculptor(model, x[:2])
+    plan = ns.prune(sculptor.measure([(x, target)], F.mse_loss, for_="prune"), ns.Budget(params="60%"))
+    done = sculptor.apply(plan)
+    assert done.measured == pytest.approx(done.predicted) and done.measured < 0.1 * float(target.var())
