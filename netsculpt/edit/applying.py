@@ -109,9 +109,17 @@ def make(
     graph: Graph,
     drafts: Mapping[str, Draft],
     layers: Sequence[LayerEdit],
-    assigned: Sequence[str] = (),
+    renewed: Sequence[str] = (),
 ) -> Step:
-    """Change axes, then layers, within a transaction; returns the record of it, with the tensors assigned before."""
+    """Change axes, then layers, within a transaction; returns the record of it.
+
+    Args:
+        transaction: in which assigned values, ``renewed`` by name, are there already.
+        graph: of the model before.
+        drafts: what becomes of the axes.
+        layers: what comes and goes.
+        renewed: first names of the tensors that the plan assigns.
+    """
     change = graph.rearrangement({name: each.change for name, each in drafts.items()})
     _change_axes(transaction, graph, change, drafts)
     for edit in layers:
@@ -119,7 +127,7 @@ def make(
             transaction.insert_module(edit.after, copy.deepcopy(edit.module))  # the plan stays what it is
         else:
             transaction.replace_module(edit.name, nn.Identity())
-    return Step(_record(graph, drafts, change, layers, assigned))
+    return Step(_record(graph, drafts, change, layers, renewed))
 
 
 def traced_anew(graph: Graph, model: nn.Module, step: Step) -> Graph | None:
@@ -185,7 +193,7 @@ def _record(
     drafts: Mapping[str, Draft],
     change: Rearrangement,
     layers: Sequence[LayerEdit],
-    assigned: Sequence[str],
+    renewed: Sequence[str],
 ) -> dict[str, Any]:
     """The step as data: enough to do it again on a fresh model, or to make one of these sizes.
 
@@ -208,7 +216,7 @@ def _record(
         "shapes": shapes,
         "attributes": attributes,
         "layers": [_layer(edit) for edit in layers],
-        "assigned": [alias for name in assigned for alias in graph.aliases[name]],
+        "assigned": [alias for name in renewed for alias in graph.aliases[name]],
     }
 
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
+from netsculpt.edit.carry import is_inexact
 from netsculpt.edit.edits import Assign, Edit
 from netsculpt.edit.transaction import Transaction
 from netsculpt.errors import ArgumentError, ShapeError
@@ -56,11 +57,10 @@ def assign(transaction: Transaction, values: Mapping[str, Tensor]) -> None:
 
 def _check_fits(name: str, given: Tensor, tensor: Tensor) -> None:
     """A cast may round real numbers, but not lose more than that: neither their size, fractions nor imaginary parts."""
-    given = given.to(tensor.device)
-    real = given.is_complex() and not tensor.is_complex() and bool(given.imag.any())
-    cast = (given.real if given.is_complex() and not tensor.is_complex() else given).to(tensor.dtype)
-    rounds = tensor.is_floating_point() or tensor.is_complex()
-    if real or not (cast.isfinite().all() if rounds else torch.equal(cast.to(given.dtype), given)):
+    flat = given.is_complex() and not tensor.is_complex()
+    cast = (given.real if flat else given).to(tensor.dtype)
+    fits = cast.isfinite().all() if is_inexact(tensor) else torch.equal(cast.to(given.dtype), given)
+    if not fits or (flat and given.imag.any()):
         raise ArgumentError(f"values of {name} must fit its dtype, {str(tensor.dtype).removeprefix('torch.')}")
 
 

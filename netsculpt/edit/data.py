@@ -12,17 +12,18 @@ from torch import Tensor, nn
 from netsculpt.edit.layers import from_spec, to_spec
 from netsculpt.errors import ArgumentError
 
-READABLE = 256  # entries up to which a tensor is a list of numbers; as text a larger one takes five times its memory
+READABLE = 256  # real numbers up to which a tensor is a list; as text float32 takes five times its memory
 
 
 def to_plain(value: Any, state: bool) -> Any:
     """A value as JSON has it; ``state``: with the parameters of a layer.
 
-    A tensor is a (nested) list of numbers, or where it is large or of complex numbers its bytes in base64, row-major
-    and little-endian. Both give every bit back.
+    A tensor is a (nested) list of numbers; where it is empty, of complex numbers or of many real ones it is its bytes
+    in base64, row-major and little-endian. Both give every bit back.
     """
     if isinstance(value, Tensor):
-        return _packed(value) if value.numel() > READABLE or value.is_complex() or not value.numel() else _listed(value)
+        large = value.is_floating_point() and value.numel() > READABLE
+        return _packed(value) if large or value.is_complex() or not value.numel() else _listed(value)
     if isinstance(value, nn.Module):
         return {"layer": to_spec(value, state)}
     if isinstance(value, Mapping):

@@ -173,7 +173,8 @@ class Assign:
     The gradient and the optimizers' slots (momentum, averages of squares) stay as they are. Averages of the weights
     (``ema``, ASGD's own) get the same values: an average of weights that were made for other units would pull refitted
     ones out of shape. So does every name of a tied tensor. It is never exact: ``Plan.inexact`` names it, and the
-    outputs are not compared. Undone after training, the tensor is the old one plus what training has changed.
+    outputs are not compared. Undone after training, the tensor is the old one plus what training has changed, up to
+    rounding. A history keeps the name alone: a file has the values among its tensors, and ``replay`` repeats none.
 
     Attributes:
         tensor: qualified name, any of a tied tensor's; of a parametrized one an original's,
@@ -189,8 +190,9 @@ class Assign:
         _check_name(self.tensor, "tensor")
         what = f"values of {self.tensor}"
         if not isinstance(self.values, Tensor) or self.values.layout != torch.strided or self.values.is_meta:
-            found = f"{self.values.layout}, {self.values.device}" if isinstance(self.values, Tensor) else self.values
-            raise ArgumentError(f"{what} must be an ordinary tensor that holds values, not {found!r}")
+            given = self.values
+            found = f"{given.layout} on {given.device}" if isinstance(given, Tensor) else type(given).__name__
+            raise ArgumentError(f"{what} must be an ordinary tensor that holds values, not {found}")
         wrong = int((~self.values.isfinite()).sum())
         if wrong:
             raise ArgumentError(f"{what} must be finite numbers, but {wrong} of {self.values.numel()} are not")

@@ -103,7 +103,7 @@ class Transaction:
                 where a unit is duplicated and its outgoing weights are halved, the gradients of its incoming weights
                 halve and those of its outgoing weights do not. Used for ``.grad``, which otherwise has no factors,
                 and for ``slots="scaled"``, which otherwise takes ``gather``'s.
-            alike: whether averages get ``value`` itself.
+            alike: whether averages get ``value`` itself, and not what it adds to the gather.
 
         Returns:
             The new tensor: a new Parameter, or a buffer.

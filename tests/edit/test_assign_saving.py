@@ -24,6 +24,11 @@ def test_plans_are_kept_as_json_to_the_bit() -> None:
     assert len(Plan((Assign("a", large.float()),)).to_json()) < 1.5 * large.float().nbytes
 
 
+def test_units_stay_readable() -> None:
+    data = json.loads(Plan((Prune("a", range(1000)),)).to_json())
+    assert data["edits"][0]["keep"] == {"tensor": list(range(1000)), "dtype": "int64"}
+
+
 def test_a_large_split_is_kept_as_json_to_the_bit() -> None:
     offsets = drawn(2, 300)
     again = Plan.from_json(Plan((Split("a", 0, offsets=offsets),)).to_json())

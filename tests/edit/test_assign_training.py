@@ -84,6 +84,18 @@ def test_undo_keeps_what_was_learnt_since() -> None:
     torch.testing.assert_close(average.module.second.weight.detach(), mean + 0.25)
 
 
+def test_undo_after_training_gives_pruned_entries_back() -> None:
+    model, graph, optimizer, _ = trained(optim.SGD)
+    old = model.second.weight.detach().clone()
+    edits = [Assign("second.weight", drawn(5, 6)), Prune("first", [3, 0], [2.0, 1.0])]
+    edited(model, graph, *edits, optimizer=optimizer)
+    with torch.no_grad():
+        model.second.weight += 0.5
+    assert undo(model) == "merged"
+    change = torch.tensor([0.5, 0, 0, 0.25, 0, 0], dtype=torch.float64).expand(5, 6)
+    torch.testing.assert_close(model.second.weight.detach(), old + change)
+
+
 class Picky(Chain):
     """Fails when a weight has the value that is assigned to it."""
 

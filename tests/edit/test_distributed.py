@@ -14,11 +14,14 @@ from torch import Tensor, nn, optim
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
+from netsculpt.edit import Assign, Plan, Prune, apply
 from netsculpt.edit.applied import Applied
 from netsculpt.edit.distributed import digest, rewrap
 from netsculpt.edit.transaction import Transaction
 from netsculpt.errors import ArgumentError, EditError
+from netsculpt.graph import trace
 from netsculpt.graph.gather import Gather
+from tests.edit.models import Chain
 from tests.edit.networks import KEEP_1, make_net, prune, pruned_oracle, train_step
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="needs torch.distributed with gloo")
@@ -130,6 +133,23 @@ def refuses_what_differs(rank: int) -> None:
         rewrap(DistributedDataParallel(net), unlike)
 
 
+def assigns(rank: int) -> None:
+    net = Chain()
+    graph, ddp = trace(net, torch.randn(5, 4)), DistributedDataParallel(net)
+
+    def plan(value: float) -> Plan:
+        return Plan.of(graph, [Assign("second.weight", torch.full((5, 6), value)), Prune("first", [1, 4])])
+
+    wrapped, _ = rewrap(ddp, lambda inner: apply(plan(0.5), inner, graph=graph))
+    assert len(set(gathered(digest(net)))) == 1
+    assert bool((net.second.weight == 0.5).all())
+    with pytest.raises(EditError, match=r"must leave all ranks with the same model, but they have rank 0: \w+; rank 1"):
+        rewrap(
+            wrapped,
+            lambda inner: apply(Plan((Assign("last.bias", torch.full((2,), float(rank))),)), inner, graph=graph),
+        )
+
+
 def keeps_the_rest_of_the_settings(rank: int) -> None:
     net = make_net()
     net.bn1.eval()
@@ -146,7 +166,7 @@ def keeps_the_rest_of_the_settings(rank: int) -> None:
     assert len(set(gathered(digest(net)))) == 1
 
 
-@pytest.mark.parametrize("body", [trains_and_is_edited, refuses_what_differs, keeps_the_rest_of_the_settings])
+@pytest.mark.parametrize("body", [trains_and_is_edited, refuses_what_differs, assigns, keeps_the_rest_of_the_settings])
 def test_on_two_ranks(tmp_path: Path, body: Callable[[int], None]) -> None:
     on_all_ranks(tmp_path, body)
 
