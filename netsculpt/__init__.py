@@ -21,7 +21,7 @@ from netsculpt.edit import (
     uniform_pruning,
 )
 from netsculpt.graph import Graph, trace
-from netsculpt.methods import prune, split
+from netsculpt.methods import Tolerance, prune, split
 from netsculpt.train import GrowSchedule, Sculptor
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ __all__ = [
     "RemoveLayer",
     "Sculptor",
     "Split",
+    "Tolerance",
     "Widen",
     "__version__",
     "apply",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import torch
 
@@ -20,7 +21,8 @@ TRIED = (0.25, 0.6)  # shares of an axis's units
 POWERS = (0.5, 4.0)  # of the error that the answers' distance may follow
 TINY = 1e-12
 
-Latency = Callable[[Mapping[str, int]], float]
+Latency: TypeAlias = Callable[[Mapping[str, int]], float]
+Harms: TypeAlias = Mapping[int, float]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,25 +51,29 @@ class Trial:
         return fit(self.stats, {axis: choice}, refit=self.refit, matching=self.matching)
 
 
+def harms_of(curves: Mapping[str, Curve], trial: Trial) -> dict[str, Harms]:
+    """Axis -> number of units -> how far the network's answers move when only this axis is pruned."""
+    return {axis: _harms(each, trial) for axis, each in curves.items()}
+
+
 def allocate(
     stats: Statistics,
     curves: Mapping[str, Curve],
+    harms: Mapping[str, Harms],
     limits: Limits,
-    trial: Trial | None,
     solver: Solver,
     latency: Latency | None,
 ) -> dict[str, Choice]:
-    """Axis -> the units it keeps, of the axes that lose some.
+    """Axis -> the units it keeps, of the axes that lose some: within the limits, with the least harm in all.
 
     Args:
         stats: of ``measure``.
         curves: of all axes that may be pruned.
+        harms: axis -> number of units -> harm, which is taken to add up over axes.
         limits: what must be kept.
-        trial: what tells by how much an axis's error changes the network's answers; None where the curves say so.
         solver: as in ``netsculpt.choice.choose``.
         latency: as in ``netsculpt.choice.choose``.
     """
-    harms = {axis: each.errors if trial is None else _harms(each, trial) for axis, each in curves.items()}
     options = [
         Option(axis, 0, count - curves[axis].size, harm) for axis, each in harms.items() for count, harm in each.items()
     ]
@@ -75,11 +81,8 @@ def allocate(
     return {each.axis: curves[each.axis].choice(curves[each.axis].size + each.units) for each in chosen}
 
 
-def _harms(curve: Curve, trial: Trial) -> dict[int, float]:
-    """Number of units -> how far the network's answers move when only this axis is pruned.
-
-    Tried for two numbers of units; between and beyond, a power of the curve's error through both.
-    """
+def _harms(curve: Curve, trial: Trial) -> Harms:
+    """Tried for two numbers of units; between and beyond, a power of the curve's error through both."""
     counts = sorted({min(curve.errors, key=lambda count: abs(count - share * curve.size)) for share in TRIED})
     found = [(curve.errors[count], trial.fitted(curve.axis, curve.choice(count)).discrepancy) for count in counts]
     (error, harm), *others = [(max(error, TINY), max(harm, TINY)) for error, harm in found]

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 from netsculpt.choice import Limits, Solver
 from netsculpt.edit import Assign, Budget, Plan, Prune
-from netsculpt.errors import ArgumentError, MeasureError
+from netsculpt.errors import ArgumentError, BudgetError, MeasureError
 from netsculpt.measure import Statistics
-from netsculpt.methods.pruning.allocation import Trial, allocate
-from netsculpt.methods.pruning.curves import Choice, Select, curve
+from netsculpt.methods.pruning.allocation import Harms, Latency, Trial, allocate, harms_of
+from netsculpt.methods.pruning.curves import Choice, Curve, Select, curve
 from netsculpt.methods.pruning.globally import global_curve
 from netsculpt.methods.pruning.refits import Fitted, Matching, Refit, fit
+from netsculpt.methods.pruning.tolerance import Tolerance
 
 Objective: TypeAlias = Literal["local", "global", "both"]
 
 
 def prune(
     stats: Statistics,
-    budget: Budget | Limits,
+    budget: Budget | Limits | None = None,
     *,
+    tolerance: Tolerance | None = None,
     objective: Objective = "local",
     select: Select = "least_squares",
     refit: Refit = "least_squares",
     matching: Matching = "asymmetric",
     axes: Iterable[str] | None = None,
     solver: Solver = "greedy",
-    latency: Callable[[Mapping[str, int]], float] | None = None,
+    latency: Latency | None = None,
     check_baseline: bool = True,
 ) -> Plan:
     """Remove the units that the layers behind them miss least, and fit these layers to do without them.
@@ -35,6 +38,8 @@ def prune(
     Args:
         stats: of ``measure(..., for_="prune")``, of the model as it is.
         budget: of the model afterwards; or ``Limits``: caps by axis and group, several budgets.
+        tolerance: in the place of a budget, or with limits that have none: the fewest multiply-accumulates, to half a
+            percent of what there are, with which the model loses no more than this on the calibration data.
         objective: by what units are chosen: ``"local"``, what the operations get that use them, as ``curve`` describes
             it; ``"global"``, what the network answers, as ``global_curve`` does; ``"both"``, axis by axis the better.
         select: of local imitation, how the units chosen so far are weighed, as ``curve`` describes it.
@@ -68,22 +73,75 @@ def prune(
     stats.require_current()
     if check_baseline:
         require_better_than_chance(stats)
-    names = stats.consumed(axes)
-    limits = budget if isinstance(budget, Limits) else Limits(budget)
-    trial = Trial.of(stats, refit, matching)
-    whole = {name: global_curve(stats, name) for name in names} if objective == "global" else {}
-    curves = whole or {name: curve(stats, name, select) for name in names}
-    choices = allocate(stats, curves, limits, None if whole else trial, solver, latency)
-    if objective == "both":
-        choices = {name: _better(trial, name, each) for name, each in choices.items()}
-    return planned(stats, choices, fit(stats, choices, refit=refit, matching=matching), refit)
+    limits = budget if isinstance(budget, Limits) else Limits(budget or ())
+    if (tolerance is None) == (not limits.budgets):
+        raise ArgumentError("prune needs either a budget or a tolerance")
+    run = _Pruning(stats, stats.consumed(axes), objective, select, refit, matching, solver, latency)
+    choices, fitted = run.within(limits) if tolerance is None else run.tolerated(limits, tolerance)
+    return planned(stats, choices, fitted, refit)
 
 
-def _better(trial: Trial, axis: str, local: Choice) -> Choice:
-    """Of as many units, those that local or global imitation chooses, whichever changes the answers less."""
-    other = global_curve(trial.stats, axis).choice(len(local.units))
-    first, second = (trial.fitted(axis, each).discrepancy for each in (local, other))
-    return local if first <= second else other
+@dataclass
+class _Pruning:
+    """What all budgets share: the curves of the axes, and what the network loses along them."""
+
+    stats: Statistics
+    names: list[str]
+    objective: Objective
+    select: Select
+    refit: Refit
+    matching: Matching
+    solver: Solver
+    latency: Latency | None
+
+    def __post_init__(self) -> None:
+        self._trial = Trial.of(self.stats, self.refit, self.matching)
+        self._globally: dict[str, Curve] = {}
+        if self.objective == "global":
+            self._curves = {name: self._global(name) for name in self.names}
+            self._harms: Mapping[str, Harms] = {name: each.errors for name, each in self._curves.items()}
+        else:
+            self._curves = {name: curve(self.stats, name, self.select) for name in self.names}
+            self._harms = harms_of(self._curves, self._trial)
+
+    def within(self, limits: Limits) -> tuple[dict[str, Choice], Fitted]:
+        """The units that are kept, and their consumers."""
+        choices = allocate(self.stats, self._curves, self._harms, limits, self.solver, self.latency)
+        if self.objective == "both":
+            choices = {name: self._better(name, each) for name, each in choices.items()}
+        return choices, fit(self.stats, choices, refit=self.refit, matching=self.matching)
+
+    def tolerated(self, limits: Limits, tolerance: Tolerance) -> tuple[dict[str, Choice], Fitted]:
+        """The same for the smallest model that is tolerated, by bisection of its multiply-accumulates."""
+        found: tuple[dict[str, Choice], Fitted] = {}, fit(self.stats, {})
+        tolerance.allows(self.stats, found[1])
+        few, enough = 0.0, 100.0
+        while enough - few > 0.5:
+            middle = (few + enough) / 2
+            try:
+                tried = self.within(replace(limits, budget=Budget(macs=f"{middle}%")))
+            except BudgetError:  # the axes' smallest widths are more than that
+                few = middle
+                continue
+            if tolerance.allows(self.stats, tried[1]):
+                found, enough = tried, middle
+            else:
+                few = middle
+        return found
+
+    def _global(self, name: str) -> Curve:
+        if name not in self._globally:
+            self._globally[name] = global_curve(self._trial.stats, name)
+        return self._globally[name]
+
+    def _better(self, name: str, local: Choice) -> Choice:
+        """Of as many units, those that local or global imitation chooses, whichever changes the answers less."""
+        other = self._global(name)
+        if len(local.units) > max(other.errors):
+            return local
+        found = other.choice(len(local.units))
+        first, second = (self._trial.fitted(name, each).discrepancy for each in (local, found))
+        return local if first <= second else found
 
 
 def planned(stats: Statistics, choices: Mapping[str, Choice], fitted: Fitted, refit: Refit) -> Plan:

@@ -172,3 +172,38 @@ def test_a_loss_without_classes() -> None:
     plan = ns.prune(sculptor.measure([(x, target)], F.mse_loss, for_="prune"), ns.Budget(params="60%"))
     done = sculptor.apply(plan)
     assert done.measured == pytest.approx(done.predicted) and done.measured < 0.1 * float(target.var())
+
+
+@pytest.mark.parametrize(("bound", "amount"), [("loss", 0.02), ("accuracy", 0.2), ("discrepancy", 0.02)])
+def test_a_tolerance_is_kept_and_used(bound: str, amount: float) -> None:
+    model, x, y = network("Plain")
+    sculptor = ns.Sculptor(model, x[:3])
+    stats = sculptor.measure([(x, y)], F.cross_entropy, for_="prune")
+    original = model(x)
+    plan = ns.prune(stats, tolerance=ns.Tolerance(**{bound: amount}))
+    done = sculptor.apply(plan)
+    assert done.after.macs < done.before.macs
+    with torch.no_grad():
+        worse = {
+            "loss": float(F.cross_entropy(model(x), y)) - stats.loss,
+            "accuracy": 1 - float((model(x).argmax(1) == y).double().mean()),
+            "discrepancy": float(discrepancy("kl", original, model(x))),
+        }
+    assert worse[bound] <= amount + 1e-9
+
+
+def test_tolerances_that_make_no_sense() -> None:
+    stats = measured("Plain")
+    with pytest.raises(ArgumentError, match="either a budget or a tolerance"):
+        ns.prune(stats)
+    with pytest.raises(ArgumentError, match="either a budget or a tolerance"):
+        ns.prune(stats, ns.Budget(params="50%"), tolerance=ns.Tolerance(loss=0.1))
+    with pytest.raises(ArgumentError, match="must bound loss, accuracy or discrepancy"):
+        ns.Tolerance()
+    with pytest.raises(ArgumentError, match="accuracy of a tolerance must be a number, at least 0, not -1"):
+        ns.Tolerance(accuracy=-1)
+    model, x, _ = network("Plain")
+    target = model(x).detach()
+    stats = ns.Sculptor(model, x[:3]).measure([(x, target)], F.mse_loss, for_="prune")
+    with pytest.raises(ArgumentError, match="needs int64 class labels"):
+        ns.prune(stats, tolerance=ns.Tolerance(accuracy=0.1))
