@@ -150,3 +150,18 @@ def test_a_product_that_is_not_finite_is_refused() -> None:
     batch["gate"].inputs[0].fill_(torch.inf)
     with pytest.raises(MeasureError, match="splitting matrices of 'gate' is not finite"):
         spectra(stats)
+
+
+@pytest.mark.parametrize("ends", ["lowest", "both"])
+@pytest.mark.parametrize("name", ["Strided", "SwiGlu"])
+def test_few_bytes_take_more_products_to_the_same_ends(name: str, ends: str) -> None:
+    stats = statistics(case(name))
+    options: dict[str, Any] = {"ends": ends, "route": "products", "tol": 1e-5, "max_products": 3000}
+    whole = spectra(stats, **options)
+    tight = spectra(stats, max_bytes=1, **options)
+    columns = [0] if ends == "lowest" else [0, 1]
+    for axis, found in tight.items():
+        assert bool((found.residuals[:, columns] <= 1e-5).all())
+        if stats.coordinates(axis).count > 5:
+            assert found.products > whole[axis].products
+        torch.testing.assert_close(found.values[:, columns], whole[axis].values[:, columns], rtol=1e-6, atol=1e-9)

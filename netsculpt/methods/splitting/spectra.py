@@ -13,7 +13,7 @@ from netsculpt.errors import ArgumentError, MeasureError
 from netsculpt.measure import Statistics
 from netsculpt.measure.ranks import summed
 from netsculpt.methods.splitting.lanczos import Lanczos
-from netsculpt.methods.splitting.routes import Route, cheapest
+from netsculpt.methods.splitting.routes import BYTES, Route, cheapest
 
 TOL = {torch.float32: 1e-2, torch.float64: 1e-8}  # an eigenvalue is off by about the square of this
 
@@ -43,6 +43,7 @@ def spectra(
     ends: Literal["lowest", "both"] = "both",
     tol: float | None = None,
     max_products: int = 100,
+    max_bytes: int = BYTES,
     route: Route | None = None,
 ) -> dict[str, Spectrum]:
     """Extreme eigenpairs of the splitting matrices of all units, all axes in lock-step over the calibration data.
@@ -54,6 +55,8 @@ def spectra(
         tol: largest residual relative to the matrix's norm, by default 1e-2, or 1e-8 where the model is in float64; an
             eigenvalue is off by about its square.
         max_products: as many products with each matrix at most; what is not converged then says so by its residual.
+        max_bytes: of the vectors that products leave behind, all axes together; where they are more, Lanczos begins
+            anew from what it has, which takes more products. At least 4 vectors are kept of every unit.
         route: ``"explicit"`` or ``"products"`` for all axes; by default what is cheaper for each.
 
     Returns:
@@ -74,7 +77,9 @@ def spectra(
     names = stats.measured(axes)
     routes = {name: route or cheapest(stats, name) for name in names}
     found = _explicit(stats, [name for name in names if routes[name] == "explicit"])
-    found |= _by_products(stats, [name for name in names if routes[name] == "products"], ends, tol, max_products)
+    found |= _by_products(
+        stats, [name for name in names if routes[name] == "products"], ends, tol, max_products, max_bytes
+    )
     return {name: found[name] for name in names}
 
 
@@ -100,15 +105,22 @@ def _decomposed(name: str, s: Tensor) -> Spectrum:
 
 
 def _by_products(
-    stats: Statistics, names: list[str], ends: Literal["lowest", "both"], tol: float | None, max_products: int
+    stats: Statistics,
+    names: list[str],
+    ends: Literal["lowest", "both"],
+    tol: float | None,
+    max_products: int,
+    max_bytes: int,
 ) -> dict[str, Spectrum]:
     runs: dict[str, Lanczos] = {}
+    numbers = sum(stats.coordinates(name).count * stats.units[name].size for name in names)
+    vectors = max_bytes // max(1, 8 * numbers) - 1
     for name in names:
         coordinates = stats.coordinates(name)
         given = coordinates.parameter(stats.units[name].weights[0].name).dtype
         dtype = given if given in TOL else torch.float32  # vectors keep more than the model's half precision
         like = torch.empty(stats.units[name].size, coordinates.count, dtype=dtype, device=coordinates.device)
-        runs[name] = Lanczos(like, ends, TOL.get(given, 1e-2) if tol is None else tol, max_products)
+        runs[name] = Lanczos(like, ends, TOL.get(given, 1e-2) if tol is None else tol, max_products, vectors)
     while active := [name for name, run in runs.items() if not run.done]:
         products = multiply(stats, {name: runs[name].newest for name in active})
         for name, product in products.items():
