@@ -1,13 +1,12 @@
-"""Prune a place by greedy local imitation: keep the units from which the consumer can rebuild what it used to see.
+"""Prune a place to the units from which its consumer can rebuild what it used to see.
 
-Letters: N units, M = N·places consumer inputs (places: kernel elements, or pixels behind a flatten), R its outputs.
-Errors are means over positions of ‖old − new pre-activation of the consumer‖², constants apart: those go into its
-bias, or into the running mean of the batch norm behind it.
+Thin words over the library's measuring, fitting and edits: the demo also compares ways of choosing units at every
+width, for which the library's own plans have no need. Errors are what is left unexplained of the variance of the
+consumer's pre-activation; constants apart: those go into its bias, or into the running mean of the norm behind it.
 """
 
 import copy
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -16,72 +15,45 @@ from torch.nn import functional as F
 from netsculpt import ops
 from netsculpt.demo import surgery
 from netsculpt.demo.data import Part
-from netsculpt.demo.network import Mixing, Place, places
+from netsculpt.demo.network import Place, places
+from netsculpt.edit import Plan, apply
+from netsculpt.measure import Statistics, measure
+from netsculpt.methods.pruning.curves import Choice, combined
+from netsculpt.methods.pruning.plan import planned
+from netsculpt.methods.pruning.refits import Fitted, Refit, fit
 
 Mode: TypeAlias = Literal["uniform", "line_search", "least_squares"]  # how the kept contributions are weighted
 
-RIDGE = 1e-6  # of the mean variance of the consumer's inputs
 MODES: tuple[Mode, ...] = ("uniform", "line_search", "least_squares")
 
 
-@dataclass(frozen=True)
-class Imitation:
-    """What one calibration pass keeps of a place, all float64."""
+class Seen(NamedTuple):
+    """What a calibration pass over a float64 copy of the network says about one place."""
 
-    mean: Tensor  # [M] of the consumer's inputs
-    cov: Tensor  # [M, M]
-    weight: Tensor  # [R, M] of the consumer
-    gram: Tensor  # [N, N] of the units' contributions to the consumer's pre-activation
+    stats: Statistics
+    axis: str
+    gram: Tensor  # [N, N] of the units' contributions to the consumer's pre-activation, relative to their variance
 
-    @property
-    def places(self) -> int:
-        """Consumer inputs per unit."""
-        return len(self.cov) // len(self.gram)
+    def error(self, units: Tensor, factors: Tensor, refit: Refit) -> float:
+        """What is left unexplained with ``units`` [k], weighted by ``factors`` [k] or refitted."""
+        (read,) = self.stats.consumers[self.axis].reads
+        return self.fitted(units, factors, refit).errors[read.weight]
 
-    @property
-    def energy(self) -> float:
-        """Variance of the consumer's pre-activation, summed over its outputs: the error of keeping nothing."""
-        return self.gram.sum().item()
-
-    def inputs_of(self, units: Tensor) -> Tensor:
-        """[k] units -> [k·places] columns of ``weight``."""
-        return (units[:, None] * self.places + torch.arange(self.places)).flatten()
-
-    def error(self, weight: Tensor) -> float:
-        """Error of a consumer with ``weight`` [R, M] in place of its own."""
-        change = self.weight - weight
-        return ((change @ self.cov) * change).sum().item()
+    def fitted(self, units: Tensor, factors: Tensor, refit: Refit) -> Fitted:
+        """The consumer that does with ``units``."""
+        return fit(self.stats, {self.axis: Choice(units, factors, 0.0, len(units))}, refit=refit)
 
 
-def patches(layer: Mixing, x: Tensor) -> Tensor:
-    """What each row of the layer's weights is multiplied with: [n, D], a last 1 where there is a bias."""
-    if isinstance(layer, nn.Conv2d):
-        assert not isinstance(layer.padding, str)  # "same" and "valid" do not occur here
-        columns = F.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # [B, D, pixels]
-        x = columns.transpose(1, 2).reshape(-1, columns.shape[1])
-    return x if layer.bias is None else F.pad(x, (0, 1), value=1.0)
+def see(net: nn.Sequential, index: int, part: Part) -> Seen:
+    """Measure place ``index`` of ``net`` on ``part``, in eval mode."""
+    exact = copy.deepcopy(net).double()
+    axis = places(exact)[index].axis
+    data = [(part.images.double(), part.labels)]
+    stats = measure(exact, surgery.graph_of(exact), data, F.cross_entropy, for_="prune", axes=[axis])
+    return Seen(stats, axis, combined(stats.consumers[axis], stats.grams()[axis]))
 
 
-@torch.no_grad()
-def imitation(net: nn.Sequential, index: int, part: Part) -> Imitation:
-    """Measure place ``index`` of ``net`` on ``part``, in eval mode, on a float64 copy."""
-    exact = copy.deepcopy(net).double().eval()
-    consumer = places(exact)[index].consumer
-    x = part.images.double()
-    for layer in exact:
-        if layer is consumer:
-            break
-        x = layer(x)
-    weight = consumer.weight.flatten(1).detach()
-    seen = patches(consumer, x)[:, : weight.shape[1]]
-    mean = seen.mean(0)
-    cov = ops.weighted_gram(seen - mean, seen.new_full((len(seen), 1), 1 / len(seen)))[0]
-    units = places(exact)[index].units
-    gram = ops.coupled_gram(cov, weight.T @ weight, weight.shape[1] // units)
-    return Imitation(mean, cov, weight, gram)
-
-
-def greedy(seen: Imitation, keep: int, mode: Mode) -> tuple[Tensor, Tensor, Tensor]:
+def greedy(seen: Seen, keep: int, mode: Mode) -> tuple[Tensor, Tensor, Tensor]:
     """Units in the order chosen [k], the factor on every unit's contribution [N], the error after each step [k].
 
     A unit is chosen once. k < ``keep`` where nothing independent is left.
@@ -91,47 +63,30 @@ def greedy(seen: Imitation, keep: int, mode: Mode) -> tuple[Tensor, Tensor, Tens
     return chosen.order[:steps], chosen.weights, chosen.errors[:steps]
 
 
-def refit(seen: Imitation, units: Tensor, factors: Tensor) -> Tensor:
-    """The consumer's weights [R, k·places] on the kept ``units`` that imitate it best, by ridge least squares.
-
-    The ridge pulls towards the weights scaled by ``factors`` [k] rather than towards zero, so that however large it
-    is, the error never exceeds theirs.
-    """
-    columns = seen.inputs_of(units)
-    start = seen.weight[:, columns] * factors.repeat_interleave(seen.places)
-    kept = seen.cov[columns][:, columns]
-    ridge = RIDGE * seen.cov.diagonal().mean() * torch.eye(len(columns), dtype=kept.dtype)
-    residual = seen.weight @ seen.cov[:, columns] - start @ kept
-    return start + torch.linalg.solve(kept + ridge, residual.T).T
-
-
-def embed(seen: Imitation, units: Tensor, weight: Tensor) -> Tensor:
-    """[R, k·places] on the kept ``units`` -> [R, M], zero on the others."""
-    full = torch.zeros_like(seen.weight)
-    full[:, seen.inputs_of(units)] = weight
-    return full
-
-
-@torch.no_grad()
-def prune(net: nn.Sequential, index: int, seen: Imitation, units: Tensor, weight: Tensor) -> None:
-    """Keep only ``units`` of place ``index``, in place, and give the consumer ``weight`` [R, k·places] on them.
-
-    The constant that the removed inputs used to add goes into the consumer's bias, or out of the running mean of the
-    batch norm behind it, where training would find it anyway.
-    """
-    place = places(net)[index]
-    surgery.keep(net, place, units)
-    place.consumer.weight.copy_(weight.view_as(place.consumer.weight))
-    lost = seen.weight @ seen.mean - weight @ seen.mean[seen.inputs_of(units)]
-    if place.consumer_norm is not None:
-        assert place.consumer_norm.running_mean is not None
-        place.consumer_norm.running_mean -= lost.to(place.consumer.weight.dtype)
-    else:
-        assert place.consumer.bias is not None  # every layer here has a batch norm or a bias
-        place.consumer.bias += lost.to(place.consumer.weight.dtype)
+def prune(net: nn.Sequential, seen: Seen, units: Tensor, factors: Tensor) -> None:
+    """Keep only ``units`` [k], ascending, in place, and let the consumer make up for the others."""
+    choice = Choice(units, factors, 0.0, len(units))
+    plan = planned(seen.stats, {seen.axis: choice}, seen.fitted(units, factors, "least_squares"), "least_squares")
+    apply(Plan(plan.edits), net, graph=surgery.graph_of(net), check=False)
 
 
 def by_magnitude(place: Place) -> Tensor:
     """Units, largest first, by the norm of their incoming weights times their batch norm's gain."""
     size = place.producer.weight.detach().flatten(1).norm(dim=1) * place.gain.abs()
     return size.argsort(descending=True, stable=True)
+
+
+def error_curves(seen: Seen, magnitude: Tensor) -> dict[str, list[float]]:
+    """Unexplained variance of the consumer's pre-activation after each kept unit, for every way of choosing."""
+    units = len(seen.gram)
+    chosen = {mode: greedy(seen, units, mode) for mode in MODES}
+    curves: dict[str, list[float]] = {mode: errors.tolist() for mode, (_, _, errors) in chosen.items()}
+    curves["least squares + refit"] = _along(seen, chosen["least_squares"][0], "least_squares")
+    curves["magnitude"] = _along(seen, magnitude, "scale")
+    curves["magnitude + refit"] = _along(seen, magnitude, "least_squares")
+    return curves
+
+
+def _along(seen: Seen, order: Tensor, refit: Refit) -> list[float]:
+    firsts = (order[:kept].sort().values for kept in range(1, len(order) + 1))
+    return [seen.error(units, torch.ones(len(units), dtype=torch.float64), refit) for units in firsts]

@@ -4,12 +4,11 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from netsculpt.demo import pruning, splitting, surgery
 from netsculpt.demo.data import Digits
 from netsculpt.demo.network import build_network, count_macs, count_parameters, places, widths_of
-from netsculpt.demo.pruning import Imitation
 from netsculpt.demo.records import Pruning, Round, Rung, Settings, SplitUnit, Stage, Trial
 from netsculpt.demo.splitting import Split
 from netsculpt.demo.training import evaluate, train
@@ -71,19 +70,18 @@ class Story:
         seed_widths = self.settings.seed_widths
         added = [now - then for now, then in zip(widths_of(grown), seed_widths, strict=True)]
         index = added.index(max(added))
-        seen = pruning.imitation(grown, index, self.data.train)
+        seen = pruning.see(grown, index, self.data.train)
         place = places(grown)[index]
         magnitude = pruning.by_magnitude(place)
         order, factors, _ = pruning.greedy(seen, seed_widths[index], "least_squares")
         keep = len(order)  # fewer where some units only repeat others
-        curves = error_curves(seen, magnitude)
+        curves = pruning.error_curves(seen, magnitude)
         self.trial.pruning = Pruning(place.name, place.units, keep, order.tolist(), curves)
 
         pruned, refitted, largest = (copy.deepcopy(grown) for _ in range(3))
         kept, large = order.sort().values, magnitude[:keep].sort().values
-        as_they_are = torch.ones(keep, dtype=torch.float64)
-        pruning.prune(pruned, index, seen, kept, pruning.refit(seen, kept, factors[kept]))
-        pruning.prune(refitted, index, seen, large, pruning.refit(seen, large, as_they_are))
+        pruning.prune(pruned, seen, kept, factors[kept])
+        pruning.prune(refitted, seen, large, torch.ones(keep, dtype=torch.float64))
         surgery.keep(largest, places(largest)[index], large)
         for name, tuned, net in (
             (PRUNED, PRUNED_TUNED, pruned),
@@ -144,28 +142,3 @@ def random_plan(net: nn.Sequential, count: int, step: float, chance: torch.Gener
         direction = torch.randn(fan_in, generator=chance, dtype=torch.float64)
         plan.append(Split(p, place.name, unit, 0.0, step * direction / direction.norm(), 0.0))
     return plan
-
-
-def error_curves(seen: Imitation, magnitude: Tensor) -> dict[str, list[float]]:
-    """Unexplained variance of the consumer's pre-activation after each kept unit, for every way of choosing."""
-    units = len(seen.gram)
-    chosen = {mode: pruning.greedy(seen, units, mode) for mode in pruning.MODES}
-    curves: dict[str, list[float]] = {mode: (errors / seen.energy).tolist() for mode, (_, _, errors) in chosen.items()}
-    curves["least squares + refit"] = _refitted(seen, chosen["least_squares"][0])
-    curves["magnitude"] = [_error_as_they_are(seen, magnitude[: k + 1]) for k in range(units)]
-    curves["magnitude + refit"] = _refitted(seen, magnitude)
-    return curves
-
-
-def _refitted(seen: Imitation, order: Tensor) -> list[float]:
-    errors = []
-    for kept in range(1, len(order) + 1):
-        units = order[:kept]
-        weight = pruning.refit(seen, units, torch.ones(kept, dtype=torch.float64))
-        errors.append(seen.error(pruning.embed(seen, units, weight)) / seen.energy)
-    return errors
-
-
-def _error_as_they_are(seen: Imitation, units: Tensor) -> float:
-    weight = seen.weight[:, seen.inputs_of(units)]
-    return seen.error(pruning.embed(seen, units, weight)) / seen.energy

@@ -74,8 +74,14 @@ def allocate(
         solver: as in ``netsculpt.choice.choose``.
         latency: as in ``netsculpt.choice.choose``.
     """
+    names = list(harms)
+    bounds = zip(names, limits.widths_of(stats.graph, names), limits.multiples_of(stats.graph, names), strict=True)
+    # Only widths at which an axis may end: the way to them must not lead over others.
     options = [
-        Option(axis, 0, count - curves[axis].size, harm) for axis, each in harms.items() for count, harm in each.items()
+        Option(axis, 0, count - curves[axis].size, harm)
+        for axis, (low, _), multiple in bounds
+        for count, harm in harms[axis].items()
+        if count >= low and count % multiple == 0
     ]
     chosen = choose(options, stats.graph, limits, solver=solver, latency=latency).options
     return {each.axis: curves[each.axis].choice(curves[each.axis].size + each.units) for each in chosen}

@@ -46,8 +46,8 @@ class Curve:
     Attributes:
         axis: name.
         size: number of units now, m.
-        errors: number of kept units, below m -> what is lost. Every number with least squares; those that the method
-            passes through with others, which may choose a unit again, take its weight away, or take several at once.
+        errors: number of kept units, below m -> what is lost. Every number with local imitation; with global
+            imitation, which may take several units at once, those that it passes through.
         iterations: that number -> iterations that take the method there.
         choice: which units are kept where as many are, one of ``errors``.
     """
@@ -77,34 +77,62 @@ def curve(stats: Statistics, axis: str, select: Select = "least_squares") -> Cur
     """
     gram = combined(stats.consumers[axis], stats.grams([axis])[axis])
     size = len(gram)
-    energy = max(float(gram.sum()), 1e-300)
-    passed: dict[int, tuple[float, int]] = {}  # units kept -> error, iterations
     if select == "least_squares":
-        errors = (_selected(gram, size - 1, select).errors / energy).clamp(max=1.0).tolist()
-        passed = {count: (error, count) for count, error in enumerate(errors, 1)}
+        errors = _selected(gram, size - 1, select).errors / _energy(gram)
+        found = {count: (error, count) for count, error in enumerate(errors.clamp(max=1.0).tolist(), 1)}
     else:
-        for length in _lengths(ITERATIONS * size):
-            chosen = _selected(gram, length, select)
-            kept, error = int(chosen.weights.count_nonzero()), float(chosen.errors[-1]) / energy
-            if kept < size and error < passed.get(kept, (math.inf, 0))[0]:
-                passed[kept] = error, length
+        found = _with_repeats(gram, select)
     return Curve(
         axis,
         size,
-        {kept: passed[kept][0] for kept in sorted(passed)},
-        {kept: passed[kept][1] for kept in sorted(passed)},
-        lambda count: _choice(gram, select, count, *passed[count]),
+        {count: error for count, (error, _) in found.items()},
+        {count: iterations for count, (_, iterations) in found.items()},
+        lambda count: _choice(gram, select, count, *found[count]),
     )
 
 
+def _with_repeats(gram: Tensor, select: Select) -> dict[int, tuple[float, int]]:
+    """Number of units -> (error, iterations), from runs of several lengths: a run cut off is one that stops there.
+
+    A number that no run ends with is had by leaving out the smallest weights of the next one that has more.
+    """
+    size, lengths = len(gram), _lengths(ITERATIONS * len(gram))
+    ends: dict[int, tuple[float, int]] = {}
+    for length in lengths:
+        chosen = _selected(gram, length, select)
+        kept, error = int(chosen.weights.count_nonzero()), float(chosen.errors[-1])
+        if error < ends.get(kept, (math.inf, 0))[0]:
+            ends[kept] = error, length
+    found = {}
+    for count in range(1, size):
+        length = ends[min((each for each in ends if each >= count), default=max(ends))][1]
+        missing = 1 - _weights(gram, select, count, length).double()
+        found[count] = max(0.0, float(missing @ gram @ missing) / _energy(gram)), length
+    return found
+
+
+def _weights(gram: Tensor, select: Select, count: int, iterations: int) -> Tensor:
+    """[m] the weights of a run; where it has more than ``count`` units, without the smallest, their sum kept."""
+    weights = _selected(gram, iterations, select).weights
+    if int(weights.count_nonzero()) <= count:
+        return weights
+    largest = weights.argsort(descending=True, stable=True)[:count]
+    kept = torch.zeros_like(weights).index_copy_(0, largest, weights[largest])
+    return kept * (weights.sum() / kept.sum())
+
+
 def _choice(gram: Tensor, select: Select, count: int, error: float, iterations: int) -> Choice:
-    chosen = _selected(gram, iterations, select)
-    units = chosen.weights.nonzero()[:, 0]
+    weights = _weights(gram, select, count, iterations)
+    units = weights.nonzero()[:, 0]
     if len(units) < count:  # those that are left depend on these: the largest of them keep them company
         others = gram.diagonal().argsort(descending=True, stable=True)
         units = torch.cat([units, others[~torch.isin(others, units)][: count - len(units)]])
     units = units.sort().values
-    return Choice(units, chosen.weights[units].double(), error, iterations)
+    return Choice(units, weights[units].double(), error, iterations)
+
+
+def _energy(gram: Tensor) -> float:
+    return max(float(gram.sum()), 1e-300)
 
 
 def combined(consumption: Consumption, grams: Mapping[str, Gram]) -> Tensor:

@@ -207,3 +207,12 @@ def test_tolerances_that_make_no_sense() -> None:
     stats = ns.Sculptor(model, x[:3]).measure([(x, target)], F.mse_loss, for_="prune")
     with pytest.raises(ArgumentError, match="needs int64 class labels"):
         ns.prune(stats, tolerance=ns.Tolerance(accuracy=0.1))
+
+
+@pytest.mark.parametrize("select", ["uniform", "line_search", "least_squares"])
+def test_widths_are_kept(select: str) -> None:
+    limits = ns.Limits(ns.Budget(params="65%"), widths={"a": (4, None), "b": (4, None)}, round_to={"a": 4, "b": 2})
+    plan = ns.prune(measured("Plain"), limits, select=select)  # type: ignore[arg-type]
+    sizes = {edit.axis: len(edit.keep) for edit in plan.edits if isinstance(edit, ns.Prune)}  # type: ignore[arg-type]
+    assert sizes.get("a", 8) == 4 or sizes.get("b", 6) == 4
+    assert plan.after is not None and plan.before is not None and plan.after.params <= 0.65 * plan.before.params
