@@ -21,7 +21,7 @@ from netsculpt.edit import (
     uniform_pruning,
 )
 from netsculpt.graph import Graph, trace
-from netsculpt.methods import Tolerance, prune, split
+from netsculpt.methods import Tolerance, prune, prune_by, split
 from netsculpt.train import GrowSchedule, Sculptor
 
 __version__ = "0.1.0"
@@ -51,6 +51,7 @@ __all__ = [
     "methods",
     "ops",
     "prune",
+    "prune_by",
     "replay",
     "save",
     "split",

@@ -1,6 +1,8 @@
 """What to do to a model: methods read statistics and return plans, and touch nothing."""
 
 from netsculpt.methods.pruning import Tolerance, prune
+from netsculpt.methods.ranking import prune_by
 from netsculpt.methods.splitting import split
+from netsculpt.methods.steps import steps
 
-__all__ = ["Tolerance", "prune", "split"]
+__all__ = ["Tolerance", "prune", "prune_by", "split", "steps"]

@@ -1,0 +1,37 @@
+"""Importance criteria: one small function each, from a model and an axis to one number per unit, higher is better."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from netsculpt.methods.criteria.batch_norm import batch_norm_scale
+from netsculpt.methods.criteria.chance import random
+from netsculpt.methods.criteria.geometric_median import geometric_median
+from netsculpt.methods.criteria.magnitude import l1, l2, lamp
+from netsculpt.methods.criteria.normalising import Normaliser, normalised
+from netsculpt.methods.criteria.reducing import Reduction, reduced
+from netsculpt.methods.criteria.subject import Inapplicable, Pair, Subject
+
+CRITERIA: Mapping[str, Callable[..., Tensor]] = {
+    each.__name__: each for each in (l1, l2, lamp, geometric_median, batch_norm_scale, random)
+}
+# Scores that mean the same on every axis: changes of the loss, or shares of it.
+COMPARABLE = frozenset({"lamp", "random"})
+
+__all__ = [
+    "COMPARABLE",
+    "CRITERIA",
+    "Inapplicable",
+    "Normaliser",
+    "Pair",
+    "Reduction",
+    "Subject",
+    "batch_norm_scale",
+    "geometric_median",
+    "l1",
+    "l2",
+    "lamp",
+    "normalised",
+    "random",
+    "reduced",
+]
