@@ -4,19 +4,24 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from netsculpt.methods.criteria.activations import activation_mean, apoz
 from netsculpt.methods.criteria.batch_norm import batch_norm_scale
 from netsculpt.methods.criteria.chance import random
+from netsculpt.methods.criteria.fisher import fisher
 from netsculpt.methods.criteria.geometric_median import geometric_median
 from netsculpt.methods.criteria.magnitude import l1, l2, lamp
 from netsculpt.methods.criteria.normalising import Normaliser, normalised
+from netsculpt.methods.criteria.obd import obd
 from netsculpt.methods.criteria.reducing import Reduction, reduced
 from netsculpt.methods.criteria.subject import Inapplicable, Pair, Subject
+from netsculpt.methods.criteria.taylor import taylor, taylor_weights
 
-CRITERIA: Mapping[str, Callable[..., Tensor]] = {
-    each.__name__: each for each in (l1, l2, lamp, geometric_median, batch_norm_scale, random)
-}
+_WEIGHTS = (l1, l2, lamp, geometric_median, batch_norm_scale, random)
+_DATA = (activation_mean, apoz, taylor, taylor_weights, fisher, obd)
+
+CRITERIA: Mapping[str, Callable[..., Tensor]] = {each.__name__: each for each in (*_WEIGHTS, *_DATA)}
 # Scores that mean the same on every axis: changes of the loss, or shares of it.
-COMPARABLE = frozenset({"lamp", "random"})
+COMPARABLE = frozenset({"lamp", "random", "taylor", "taylor_weights", "fisher", "obd"})
 
 __all__ = [
     "COMPARABLE",
@@ -26,12 +31,18 @@ __all__ = [
     "Pair",
     "Reduction",
     "Subject",
+    "activation_mean",
+    "apoz",
     "batch_norm_scale",
+    "fisher",
     "geometric_median",
     "l1",
     "l2",
     "lamp",
     "normalised",
+    "obd",
     "random",
     "reduced",
+    "taylor",
+    "taylor_weights",
 ]
