@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from netsculpt.choice import Limits
-from netsculpt.errors import ArgumentError, BudgetError
+from netsculpt.errors import BudgetError
 from netsculpt.graph import Graph
 from netsculpt.methods.criteria.uses import uses
 
@@ -52,15 +52,24 @@ def structure(graph: Graph, axis: str) -> tuple[tuple[str, ...], ...]:
     return tuple(sorted(places))
 
 
+def needs_choice(limits: Limits) -> bool:
+    """Whether limits are more than budgets of parameters and multiply-accumulates, widths and rounding."""
+    latency = any(budget.latency is not None for budget in limits.budgets)
+    return latency or bool(limits.groups) or limits.units is not None
+
+
 def sizes_within(graph: Graph, limits: Limits, kept: Callable[[float], Sizes], names: Sequence[str]) -> Sizes:
     """The sizes at the smallest fraction that keeps all budgets: sizes fall with it, so halving finds it.
 
+    Args:
+        graph: of the model.
+        limits: that do not need the shared choice.
+        kept: what ``shares`` returned.
+        names: of the axes.
+
     Raises:
-        ArgumentError: limits are more than budgets of parameters and multiply-accumulates, widths and rounding.
         BudgetError: even the largest fraction does not keep them.
     """
-    if limits.groups or limits.units is not None or any(budget.latency is not None for budget in limits.budgets):
-        raise ArgumentError("groups, units and latency are for scope 'global'")
     present = graph.cost()
     least = [low for low, _ in limits.widths_of(graph, names)]
     multiples = limits.multiples_of(graph, names)

@@ -12,10 +12,19 @@ from torch import Tensor
 
 from netsculpt.choice import Limits, Option, Solver, choose
 from netsculpt.edit import Budget, Plan, Prune
-from netsculpt.errors import ArgumentError, MeasureError
+from netsculpt.errors import ArgumentError, GraphError, MeasureError
 from netsculpt.graph import Axis, Graph
-from netsculpt.methods.criteria import COMPARABLE, CRITERIA, Inapplicable, Normaliser, Reduction, Subject, normalised
-from netsculpt.methods.levels import shares, sizes_within
+from netsculpt.methods.criteria import (
+    COMPARABLE,
+    CRITERIA,
+    LOSSES,
+    Inapplicable,
+    Normaliser,
+    Reduction,
+    Subject,
+    normalised,
+)
+from netsculpt.methods.levels import needs_choice, shares, sizes_within
 
 Criterion: TypeAlias = str | Callable[..., Tensor]
 Scope: TypeAlias = Literal["global", "threshold", "isomorphic", "local"]
@@ -26,7 +35,7 @@ def prune_by(
     budget: Budget | Limits,
     criterion: Criterion = "l2",
     *,
-    scope: Scope = "global",
+    scope: Scope | None = None,
     reduce: Reduction | None = None,
     normalise: Normaliser | Callable[[Tensor], Tensor] | None = None,
     axes: Iterable[str] | None = None,
@@ -44,7 +53,9 @@ def prune_by(
         scope: what is compared with what. ``"global"``: all units, by importance per cost, the shared choice of all
             methods. ``"threshold"``: all units, by importance alone, as published for most criteria.
             ``"isomorphic"``: units of axes that are built alike, the same fraction of every such set. ``"local"``:
-            units of one axis, the same fraction of every axis.
+            units of one axis, the same fraction of every axis. By default ``"global"`` for names whose scores are
+            changes of the loss, which can be weighed against costs, and where latency, a solver or limits ask for it;
+            ``"threshold"`` for all else.
         reduce: how the scores of a unit's several places become one, where the criterion has such a choice.
         normalise: how scores of different axes become comparable, as in ``normalised``; by default ``"none"`` for
             names whose scores are comparable as they are, such as changes of the loss, and ``"mean"`` for all else.
@@ -64,21 +75,31 @@ def prune_by(
 
     Source: of ``"isomorphic"``, G. Fang et al., "Isomorphic Pruning for Vision Models" (2024).
     """
-    if scope not in get_args(Scope):
-        raise ArgumentError(f"scope must be one of {', '.join(get_args(Scope))}, not {scope!r}")
-    if scope != "global" and (latency is not None or solver != "greedy"):
-        raise ArgumentError(f"solver and latency are for scope 'global', not {scope!r}")
     function = _function(criterion, reduce)
+    name = criterion if isinstance(criterion, str) else ""
     scores = _scores(stats, function, axes)
-    how = normalise or ("none" if criterion in COMPARABLE else "mean")
-    worth = {name: _checked(normalised(each, how), stats.graph[name]) for name, each in scores.items()}
+    how = normalise or ("none" if name in COMPARABLE else "mean")
+    worth = {axis: _checked(normalised(each, how), stats.graph[axis]) for axis, each in scores.items()}
     limits = budget if isinstance(budget, Limits) else Limits(budget)
+    shared = latency is not None or solver != "greedy" or needs_choice(limits)
+    scope = _scope(scope, name, shared)
     if scope == "global":
         removed = _least_per_cost(stats.graph, worth, limits, solver, latency)
     else:
         sizes = sizes_within(stats.graph, limits, shares(stats.graph, worth, scope), list(worth))
-        removed = {name: _lowest(each, len(each) - sizes[name]) for name, each in worth.items()}
-    return Plan.of(stats.graph, [Prune(name, _kept(worth[name], units)) for name, units in removed.items() if units])
+        removed = {axis: _lowest(each, len(each) - sizes[axis]) for axis, each in worth.items()}
+    return Plan.of(stats.graph, [Prune(axis, _kept(worth[axis], units)) for axis, units in removed.items() if units])
+
+
+def _scope(given: Scope | None, criterion: str, shared: bool) -> Scope:
+    """``shared``: whether something is asked that only the shared choice of all methods can do."""
+    if given is None:
+        return "global" if shared or criterion in LOSSES else "threshold"
+    if given not in get_args(Scope):
+        raise ArgumentError(f"scope must be one of {', '.join(get_args(Scope))}, not {given!r}")
+    if given != "global" and shared:
+        raise ArgumentError(f"solver, latency, groups and units are for scope 'global', not {given!r}")
+    return given
 
 
 def _least_per_cost(
@@ -108,6 +129,8 @@ def _scores(stats: Subject, function: Callable[..., Tensor], axes: Iterable[str]
     graph, found = stats.graph, dict[str, Tensor]()
     refusal = "no axis of the model loses units exactly"
     for axis in [each for each in graph.sculptable if each.exact] if axes is None else [graph[name] for name in axes]:
+        if axis.frozen is not None:
+            raise GraphError(f"the units of {axis.name!r} cannot be changed: {axis.frozen}")
         try:
             found[axis.name] = _checked(function(stats, axis.name), axis)
         except Inapplicable as error:

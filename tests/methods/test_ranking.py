@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import netsculpt as ns
 from netsculpt.errors import ArgumentError, BudgetError, GraphError, MeasureError
+from netsculpt.measure import measure
 from netsculpt.methods import steps
 from netsculpt.methods.criteria import CRITERIA, Pair, Subject, l1
 from netsculpt.methods.levels import structure
@@ -116,7 +118,9 @@ def test_isomorphic_takes_the_same_fraction_of_axes_that_are_built_alike() -> No
 
 def test_global_weighs_importance_by_cost() -> None:
     given = pair()
-    plan = ns.prune_by(given, ns.Budget(macs="90%"), lambda s, axis: torch.ones(s.graph[axis].size), normalise="none")
+    plan = ns.prune_by(
+        given, ns.Budget(macs="90%"), lambda s, axis: torch.ones(s.graph[axis].size), scope="global", normalise="none"
+    )
     dearest = max(given.graph.sculptable, key=lambda axis: given.graph.cost_per_unit(axis.name).macs)
     assert set(kept(plan)) == {dearest.name}
 
@@ -160,8 +164,9 @@ def test_inexact_axes_are_pruned_where_they_are_named() -> None:
     given = Pair(model, ns.trace(model, torch.randn(2, 4)))
     assert set(kept(ns.prune_by(given, ns.Budget(params="70%")))) == {"2"}
     assert set(kept(ns.prune_by(given, ns.Budget(params="70%"), axes=["0"]))) == {"0"}
-    with pytest.raises(GraphError):
-        ns.prune_by(given, ns.Budget(params="70%"), axes=["4"])
+    for scope in SCOPES:
+        with pytest.raises(GraphError, match="'4' cannot be changed"):
+            ns.prune_by(given, ns.Budget(params="70%"), axes=["4"], scope=scope)  # type: ignore[arg-type]
 
 
 def test_a_small_model_is_left_alone() -> None:
@@ -222,6 +227,19 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
             ns.prune_by(given, limits, scope="local")
     with pytest.raises(ArgumentError, match="scope 'global'"):
         ns.prune_by(given, budget, scope="local", solver="exact")
+
+
+def test_scores_that_are_no_losses_are_not_weighed_by_costs_unless_that_is_asked() -> None:
+    given, budget = pair(), ns.Budget(macs="50%")
+    by_default = kept(ns.prune_by(given, budget, "l1"))
+    assert by_default == kept(ns.prune_by(given, budget, "l1", scope="threshold"))
+    assert by_default != kept(ns.prune_by(given, budget, "l1", scope="global"))
+    limited = ns.prune_by(given, ns.Limits(budget, units=40), "l1")
+    assert sum(given.graph[name].size - len(units) for name, units in kept(limited).items()) <= 40
+    x = torch.randn(8, 3, 8, 8)
+    stats = measure(given.model, given.graph, [(x, torch.arange(8) % 4)], F.cross_entropy)
+    for name in ("taylor", "taylor_weights", "fisher", "obd"):
+        assert kept(ns.prune_by(stats, budget, name)) == kept(ns.prune_by(stats, budget, name, scope="global"))
 
 
 def test_a_reduction_is_passed_on() -> None:

@@ -20,12 +20,14 @@ _WEIGHTS = (l1, l2, lamp, geometric_median, batch_norm_scale, random)
 _DATA = (activation_mean, apoz, taylor, taylor_weights, fisher, obd)
 
 CRITERIA: Mapping[str, Callable[..., Tensor]] = {each.__name__: each for each in (*_WEIGHTS, *_DATA)}
-# Scores that mean the same on every axis: changes of the loss, or shares of it.
-COMPARABLE = frozenset({"lamp", "random", "taylor", "taylor_weights", "fisher", "obd"})
+# Names whose scores are changes of the loss, or estimate them, and those that mean the same on every axis.
+LOSSES = frozenset({"taylor", "taylor_weights", "fisher", "obd"})
+COMPARABLE = LOSSES | {"lamp", "random"}
 
 __all__ = [
     "COMPARABLE",
     "CRITERIA",
+    "LOSSES",
     "Inapplicable",
     "Normaliser",
     "Pair",
