@@ -67,7 +67,7 @@ def _distances_of_squares(stats: Statistics, axis: str) -> Tensor:
 
 def _last_example_alone(stats: Statistics, axis: str) -> Tensor:
     x, y = (each[-1:] for each in made()[1:])
-    return 2 * obd(measure(stats.model, stats.graph, [(x, y)], F.cross_entropy), axis)
+    return 2 * obd(measure(stats.model, stats.graph, [(x, y)], F.cross_entropy, for_="prune"), axis)
 
 
 def _their_first(stats: Statistics, axis: str) -> Tensor:
@@ -104,7 +104,7 @@ def main(given: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     theirs = peer(options.peer_python)
     model, x, y = made()
-    stats = measure(model, ns.trace(model, x), [(x, y)], F.cross_entropy)
+    stats = measure(model, ns.trace(model, x), [(x, y)], F.cross_entropy, for_="prune")
     axis_of = {place.tensor: axis.name for axis in stats.graph for place in axis.producers}
     print("| criterion | axes | same scores | same order | rank correlation, least | explained | why |")
     print("|---|---:|---:|---:|---:|---:|---|")

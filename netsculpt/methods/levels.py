@@ -45,7 +45,7 @@ def structure(graph: Graph, axis: str) -> tuple[tuple[str, ...], ...]:
     """What two axes have in common that are built alike, whatever their sizes: what is done with their weights."""
     known = uses(graph)
     places = (
-        (place.role.value, str(len(graph.tensors[place.tensor])), *sorted({*map(str, known.get(place.tensor, ()))}))
+        (place.role.value, str(len(graph.tensors[place.tensor])), *sorted(map(".".join, known.get(place.tensor, ()))))
         for place in graph[axis].places
         if place.tensor in graph.parameters
     )

@@ -13,7 +13,7 @@ from netsculpt.graph.axes import Place
 from netsculpt.graph.facts import Role
 from netsculpt.methods.criteria.reducing import Reduction, reduced
 from netsculpt.methods.criteria.subject import Inapplicable, Subject, parameters_of
-from netsculpt.methods.criteria.uses import uses
+from netsculpt.methods.criteria.uses import Use, uses
 
 ORDER = (Role.PRODUCER, Role.FOLLOWER, Role.CONSUMER)
 
@@ -77,5 +77,5 @@ def over_places(
     return reduced(scores, reduce)
 
 
-def _added(found: Sequence[object]) -> bool:
-    return bool(found) and all(use.adds for use in found)  # type: ignore[attr-defined]
+def _added(found: Sequence[Use]) -> bool:
+    return bool(found) and all(use.adds for use in found)
