@@ -29,7 +29,9 @@ class Reading(NamedTuple):
         operation: name of the operation.
         dim: the value's dimension that holds the units.
         entries: int64 [m, r] the entries of each unit along it.
-        batch: the value's dimension that holds the examples, alone or as its outermost part.
+        batch: the value's dimension that holds the examples, and positions where they lie in rows.
+        terms: what that dimension is made of, and the examples in it; None where the program is of one batch size and
+            does not tell: then examples are its outermost part.
     """
 
     value: str
@@ -37,15 +39,26 @@ class Reading(NamedTuple):
     dim: int
     entries: Tensor
     batch: int
+    terms: tuple[Term, Term] | None
 
     def laid_out(self, value: Tensor, examples: int) -> Tensor:
         """The value as [examples, m, positions]: everything of an example's unit in a row."""
-        apart = value.unflatten(self.batch, (examples, -1)).movedim(self.batch, 0)  # one dimension more, the first
-        apart = apart.movedim(self.dim + 1, 1)
+        rows = self._by_example(value, examples).unflatten(self.batch, (examples, -1))
+        apart = rows.movedim(self.batch, 0).movedim(self.dim + 1, 1)  # one dimension more, the first
         units, entries = self.entries.shape
         if entries > 1 or units < apart.shape[1]:
             apart = apart[:, self.entries.to(apart.device)]
         return apart.flatten(2)
+
+    def _by_example(self, value: Tensor, examples: int) -> Tensor:
+        """The value with everything of an example in a row along ``batch``."""
+        if self.terms is None:
+            return value
+        whole, batch = self.terms
+        order = labels(whole, batch, {batch: examples}).argsort(stable=True)
+        if bool((order.diff() == 1).all()):
+            return value
+        return value.index_select(self.batch, order.to(value.device))
 
 
 class Size(NamedTuple):
@@ -124,7 +137,7 @@ class _Terms:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._nodes = {node.name: node for node in graph.program.exported.graph.nodes}
-        self._batch = {term.find() for term in graph.batch}
+        self._batch = {leaf: None for term in graph.batch for leaf in leaves(term)}
 
     def reading(self, axis: Axis, value: str, user: str) -> Reading | None:
         term = axis.term.find()
@@ -134,9 +147,11 @@ class _Terms:
             return None
         unit = labels(dims[dim], term, {})
         entries = unit.argsort(stable=True)[int((unit < 0).sum()) :].reshape(axis.size, -1)
-        outer = (next(leaves(each)).find() for each in dims)
-        batch = next((number for number, each in enumerate(outer) if each in self._batch), 0)
-        return Reading(value, user, dim, entries, batch)
+        batch = next((number for number, each in enumerate(dims) if contains(each, self._batch)), None)
+        if batch is None:
+            return Reading(value, user, dim, entries, 0, None)
+        examples = next(leaf for leaf in leaves(dims[batch]) if leaf in self._batch)
+        return Reading(value, user, dim, entries, batch, (dims[batch], examples))
 
     def _dims(self, value: str) -> tuple[Term, ...]:
         node = self._nodes[value]

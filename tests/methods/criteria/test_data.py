@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import netsculpt as ns
 from netsculpt.errors import ArgumentError, MeasureError
-from netsculpt.measure import Statistics, measure
+from netsculpt.measure import measure
 from netsculpt.methods.criteria import (
     CRITERIA,
     Inapplicable,
@@ -223,21 +223,39 @@ def test_every_criterion_makes_a_plan() -> None:
         assert plan.after.params <= 0.8 * plan.before.params
 
 
-def test_tokens_in_rows_count_for_their_example() -> None:
-    class Rows(nn.Module):
-        def __init__(self, flat: bool) -> None:
-            super().__init__()
-            self.up, self.down, self.flat = nn.Linear(4, 5), nn.Linear(5, 3), flat
+class Rows(nn.Module):
+    """An MLP on tokens that lie in different orders, with the same answer in all of them."""
 
-        def forward(self, x: Tensor) -> Tensor:
-            h = x.reshape(-1, 4) if self.flat else x
-            return self.down(self.up(h).relu()).reshape(x.shape[0], -1, 3).mean(1)
+    def __init__(self, order: str) -> None:
+        super().__init__()
+        self.up, self.down, self.order = nn.Linear(4, 5), nn.Linear(5, 3), order
 
-    def scores(flat: bool) -> Statistics:
+    def forward(self, x: Tensor) -> Tensor:
+        if self.order == "rows":
+            return self._mlp(x.reshape(-1, 4)).reshape(x.shape[0], -1, 3).mean(1)
+        if self.order == "sequence first":
+            return self._mlp(x.transpose(0, 1)).mean(0)
+        if self.order == "rows by token":
+            return self._mlp(x.transpose(0, 1).reshape(-1, 4)).reshape(x.shape[1], -1, 3).mean(0)
+        if self.order == "halves":
+            first, second = self._mlp(torch.cat([x[:, :3], x[:, 3:]], 0)).chunk(2)
+            return (first + second).mean(1) / 2
+        return self._mlp(x).mean(1)
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        return self.down(self.up(x).relu())
+
+
+@pytest.mark.parametrize("batch", [6, 3])
+@pytest.mark.parametrize("order", ["rows", "sequence first", "rows by token", "halves"])
+def test_tokens_count_for_their_example_however_they_lie(order: str, batch: int) -> None:
+    def scores(order: str) -> list[Tensor]:
         torch.manual_seed(0)
-        model = Rows(flat).double()
-        x = torch.randn(6, 5, 4, dtype=torch.float64)
-        return measure(model, ns.trace(model, x), [(x, torch.arange(6) % 3)], F.cross_entropy)
+        model = Rows(order).double()
+        x = torch.randn(6, 6, 4, dtype=torch.float64)
+        batches = list(zip(x.split(batch), (torch.arange(6) % 3).split(batch), strict=True))
+        stats = measure(model, ns.trace(model, x), batches, F.cross_entropy, for_="prune")
+        return [criterion(stats, "up") for criterion in (taylor, fisher, activation_mean)]
 
-    for criterion in (taylor, fisher, activation_mean):
-        torch.testing.assert_close(criterion(scores(True), "up"), criterion(scores(False), "up"))
+    for found, expected in zip(scores(order), scores("plain"), strict=True):
+        torch.testing.assert_close(found, expected)
