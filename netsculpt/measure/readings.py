@@ -74,17 +74,22 @@ class Size(NamedTuple):
 
 
 def readings(graph: Graph) -> dict[str, list[Reading]]:
-    """Axis -> where its units are read, in program order, of the axes that can change and are read somewhere."""
+    """Axis -> where its units are read, in program order.
+
+    Of the axes that can change and whose units are read by linear layers and convolutions alone: what a unit does is
+    all that is seen there.
+    """
     by_weight: dict[str, list[tuple[str, str]]] = {}
     for each in producers_in(graph):
         by_weight.setdefault(each.weight, []).append((each.source, each.node))
     terms = _Terms(graph)
     found: dict[str, list[Reading]] = {}
     for axis in graph.sculptable:
-        pairs = dict.fromkeys(pair for place in axis.consumers for pair in by_weight.get(place.tensor, ()))
-        here = [terms.reading(axis, value, user) for value, user in pairs]
-        if any(here):
-            found[axis.name] = [each for each in here if each is not None]
+        weights = dict.fromkeys(place.tensor for place in axis.consumers)
+        here = [terms.reading(axis, *pair) for name in weights for pair in by_weight.get(name, [("", "")])]
+        known = [each for each in here if each is not None]
+        if known and len(known) == len(here) and not terms.mixed(axis, {each.operation for each in known}):
+            found[axis.name] = known
     return found
 
 
@@ -153,8 +158,16 @@ class _Terms:
         examples = next(leaf for leaf in leaves(dims[batch]) if leaf in self._batch)
         return Reading(value, user, dim, entries, batch, (dims[batch], examples))
 
+    def mixed(self, axis: Axis, known: set[str]) -> bool:
+        """Whether other operations than ``known`` sum over units; norms do in axes that are inexact for it."""
+        units = {axis.term.find(): None}
+        summing = (name for name, terms in self._graph.sums.items() if any(contains(term, units) for term in terms))
+        return axis.exact and any(name not in known for name in summing)
+
     def _dims(self, value: str) -> tuple[Term, ...]:
-        node = self._nodes[value]
+        node = self._nodes.get(value)
+        if node is None:
+            return ()
         number = 0
         if operation(node) == "getitem":
             assert isinstance(node.args[1], int)

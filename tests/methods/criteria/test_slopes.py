@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import netsculpt as ns
 from netsculpt.measure import Statistics, measure
-from netsculpt.methods.criteria import activation_mean, apoz, fisher, l1, taylor, taylor_weights
+from netsculpt.methods.criteria import Inapplicable, activation_mean, apoz, fisher, l1, taylor, taylor_weights
 from tests.measure.networks import NAMES, Case, case
 
 STEP = 1e-4
@@ -92,3 +92,52 @@ def test_every_axis_that_can_be_pruned_has_scores(name: str) -> None:
             assert scores.shape == (axis.size,)
             assert bool(scores.isfinite().all())
             assert float(scores.min()) >= 0
+
+
+class Untold(nn.Module):
+    """``up`` is read by a recurrent layer beside a linear one, and ``down`` by a cell's own memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down, self.recurrent = nn.Linear(4, 5), nn.Linear(5, 3), nn.LSTM(5, 3, batch_first=True)
+        self.other, self.last = nn.Linear(3, 7), nn.Linear(7, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.tanh(self.up(x))
+        return self.last(torch.tanh(self.other(self.down(h) + self.recurrent(h)[0]))).mean(1)
+
+
+def test_axes_with_readers_that_are_not_seen_have_no_scores() -> None:
+    torch.manual_seed(0)
+    model, x = Untold(), torch.randn(6, 5, 4)
+    stats = measure(model, ns.trace(model, x), [(x, torch.arange(6) % 3)], F.cross_entropy, for_="prune")
+    assert {axis.name for axis in stats.graph.sculptable if axis.exact} == {"up", "down", "other"}
+    for criterion in (taylor, fisher, activation_mean, apoz):
+        assert bool((criterion(stats, "other") > 0).all())
+        for axis in ("up", "down"):
+            with pytest.raises(Inapplicable, match=f"'{axis}'"):
+                criterion(stats, axis)
+    assert bool((l1(stats, "up") > 0).all())
+
+
+class Similar(nn.Module):
+    """Queries and keys: their width is summed over without a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.out = (nn.Linear(*sizes) for sizes in ((4, 6), (4, 6), (4, 5), (5, 3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out((self.q(x) @ self.k(x).mT).softmax(-1) @ self.v(x)).mean(1)
+
+
+def test_units_that_are_mixed_without_a_weight_have_no_scores() -> None:
+    torch.manual_seed(0)
+    model, x = Similar(), torch.randn(6, 5, 4)
+    stats = measure(model, ns.trace(model, x), [(x, torch.arange(6) % 3)], F.cross_entropy, for_="prune")
+    assert {axis.name for axis in stats.graph.sculptable if axis.exact} == {"q", "v"}
+    assert bool((taylor(stats, "v") > 0).all())
+    with pytest.raises(Inapplicable, match="'q'"):
+        taylor(stats, "q")
+    assert {edit.axis for edit in ns.prune_by(stats, ns.Budget(params="80%"), "taylor").edits} == {"v"}  # type: ignore[union-attr]
+    assert bool((taylor_weights(stats, "q") > 0).all())
