@@ -22,7 +22,8 @@ def activation_mean(stats: Subject, axis: str, *, reduce: Reduction = "mean") ->
         float64 [m], in units of the activation.
 
     Raises:
-        ArgumentError: ``stats`` are none, nothing reads the units, or ``reduce`` is none.
+        ArgumentError: ``stats`` are none, others than linear layers and convolutions read the units, or ``reduce``
+            is none.
         MeasureError: the model has changed since it was measured.
 
     Source: P. Molchanov et al., "Pruning Convolutional Neural Networks for Resource Efficient Inference" (2017), of
@@ -45,7 +46,8 @@ def apoz(stats: Subject, axis: str, *, reduce: Reduction = "mean") -> Tensor:
         float64 [m], from 0 to 1.
 
     Raises:
-        ArgumentError: ``stats`` are none, nothing reads the units, or ``reduce`` is none.
+        ArgumentError: ``stats`` are none, others than linear layers and convolutions read the units, or ``reduce``
+            is none.
         MeasureError: the model has changed since it was measured.
 
     Source: H. Hu et al., "Network Trimming" (2016).
@@ -56,5 +58,5 @@ def apoz(stats: Subject, axis: str, *, reduce: Reduction = "mean") -> Tensor:
 def _sizes(stats: Statistics, axis: str) -> list[Size]:
     found = sizes(stats).get(axis)
     if found is None:
-        raise Inapplicable(f"nothing that multiplies with a weight reads the units of axis {axis!r}")
+        raise Inapplicable(f"the units of axis {axis!r} are not read by linear layers and convolutions alone")
     return found

@@ -22,7 +22,7 @@ def fisher(stats: Subject, axis: str) -> Tensor:
         float64 [m], in units of the loss where it is a log-likelihood.
 
     Raises:
-        ArgumentError: ``stats`` are none, or nothing reads the units.
+        ArgumentError: ``stats`` are none, or others than linear layers and convolutions read the units.
         MeasureError: the model has changed since it was measured.
 
     Source: L. Theis et al., "Faster gaze prediction with dense networks and Fisher pruning" (2018).
@@ -30,6 +30,6 @@ def fisher(stats: Subject, axis: str) -> Tensor:
     own = measured(stats, "fisher")
     found = gains(own).get(axis)
     if found is None:
-        raise Inapplicable(f"nothing that multiplies with a weight reads the units of axis {axis!r}")
+        raise Inapplicable(f"the units of axis {axis!r} are not read by linear layers and convolutions alone")
     # a·g belongs to the mean loss: of an example's own it is as many times as much as there are examples.
     return 0.5 * own.examples * found.squared

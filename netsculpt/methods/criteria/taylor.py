@@ -31,7 +31,8 @@ def taylor(stats: Subject, axis: str, *, form: Form = "examples") -> Tensor:
         float64 [m], in units of the loss; a mean over examples.
 
     Raises:
-        ArgumentError: ``stats`` are none, nothing reads the units, or ``form`` is none.
+        ArgumentError: ``stats`` are none, others than linear layers and convolutions read the units, or ``form``
+            is none.
         MeasureError: the model has changed since it was measured.
 
     Source: P. Molchanov et al., "Pruning Convolutional Neural Networks for Resource Efficient Inference" (2017),
@@ -41,7 +42,7 @@ def taylor(stats: Subject, axis: str, *, form: Form = "examples") -> Tensor:
         raise ArgumentError(f"form must be one of {', '.join(get_args(Form))}, not {form!r}")
     found = gains(measured(stats, "taylor")).get(axis)
     if found is None:
-        raise Inapplicable(f"nothing that multiplies with a weight reads the units of axis {axis!r}")
+        raise Inapplicable(f"the units of axis {axis!r} are not read by linear layers and convolutions alone")
     return {"examples": found.examples, "absolute": found.absolute, "signed": found.signed.abs()}[form]
 
 

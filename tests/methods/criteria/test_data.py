@@ -211,7 +211,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         with pytest.raises(ArgumentError, match="form must be one of"):
             criterion(stats, "a", form="cubed")  # type: ignore[arg-type]
     for criterion in (taylor, fisher, activation_mean, apoz):
-        with pytest.raises(Inapplicable, match="reads the units of axis 'head'"):
+        with pytest.raises(Inapplicable, match="units of axis 'head' are not read by"):
             criterion(stats, "head")
 
 
