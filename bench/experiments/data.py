@@ -58,7 +58,11 @@ def _read(directory: Path, name: str) -> Tensor:
     packed = file.read_bytes()
     if hashlib.sha256(packed).hexdigest() != SHA256[name]:
         raise SystemExit(f"{file} is not the file that this experiment knows: its SHA-256 is another")
-    raw = gzip.decompress(packed)
+    return idx(gzip.decompress(packed))
+
+
+def idx(raw: bytes) -> Tensor:
+    """The bytes of an IDX file of unsigned bytes, as MNIST and Fashion-MNIST have them."""
     sizes = np.frombuffer(raw, ">i4", count=raw[3], offset=4)
     values = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
     return torch.from_numpy(values.reshape(sizes).copy())
