@@ -48,11 +48,13 @@ def on(model: nn.Module, batch: Batch) -> tuple[Inputs, Any]:
     return Inputs(*inputs), target
 
 
-def few(batches: Sequence[Batch], examples: int) -> list[Batch]:
-    """The first batches, until they hold so many examples."""
+def few(batches: Sequence[Batch], examples: int, numbers: int) -> list[Batch]:
+    """The first batches, two if there are, until they hold so many examples or numbers of inputs."""
     found: list[Batch] = []
     for batch in batches:
-        if sum(each.size for each in found) >= examples:
+        leaves = [leaf for each in found for leaf in pytree.tree_leaves(tuple(each.inputs))]
+        held = sum(leaf.numel() for leaf in leaves if isinstance(leaf, Tensor))
+        if len(found) >= 2 and (sum(each.size for each in found) >= examples or held >= numbers):
             break
         found.append(batch)
     return found

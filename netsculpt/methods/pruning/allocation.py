@@ -16,9 +16,11 @@ from netsculpt.measure.ranks import summed
 from netsculpt.methods.pruning.curves import Choice, Curve
 from netsculpt.methods.pruning.refits import Fitted, Matching, Refit, fit
 
-EXAMPLES = 256  # of the calibration data that a single axis is tried on, in whole batches
+EXAMPLES = 256  # of the calibration data that a single axis is tried on, in whole batches, two at least
+NUMBERS = 4 << 20  # of inputs that are enough, too: 28 pictures of 224 × 224
 TRIED = (0.25, 0.6)  # shares of an axis's units
 POWERS = (0.5, 4.0)  # of the error that the answers' distance may follow
+FLOOR = 1e-3  # of what an axis adds that each unit's share at least counts for
 TINY = 1e-12
 
 Latency: TypeAlias = Callable[[Mapping[str, int]], float]
@@ -28,6 +30,9 @@ Harms: TypeAlias = Mapping[int, float]
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
     """Axes pruned one at a time, on a part of the calibration data.
+
+    What is fitted to its first half is judged by its second, where there are several batches: with few examples for
+    many columns a fit says nothing about others.
 
     Attributes:
         stats: of that part.
@@ -42,18 +47,14 @@ class Trial:
     @classmethod
     def of(cls, stats: Statistics, refit: Refit, matching: Matching) -> Trial:
         """On the first batches of the calibration data."""
-        part = few(stats.data, EXAMPLES)
+        part = few(stats.data, EXAMPLES, NUMBERS)
         examples = int(summed(torch.tensor(sum(batch.size for batch in part))))
         return cls(dataclasses.replace(stats, data=part, examples=examples), refit, matching)
 
     def fitted(self, axis: str, choice: Choice) -> Fitted:
         """What pruning this axis alone does."""
-        return fit(self.stats, {axis: choice}, refit=self.refit, matching=self.matching)
-
-
-def harms_of(curves: Mapping[str, Curve], trial: Trial) -> dict[str, Harms]:
-    """Axis -> number of units -> how far the network's answers move when only this axis is pruned."""
-    return {axis: _harms(each, trial) for axis, each in curves.items()}
+        unseen = len(self.stats.data) // 2
+        return fit(self.stats, {axis: choice}, refit=self.refit, matching=self.matching, held_out=unseen)
 
 
 def allocate(
@@ -87,13 +88,19 @@ def allocate(
     return {each.axis: curves[each.axis].choice(curves[each.axis].size + each.units) for each in chosen}
 
 
-def _harms(curve: Curve, trial: Trial) -> Harms:
-    """Tried for two numbers of units; between and beyond, a power of the curve's error through both."""
-    counts = sorted({min(curve.errors, key=lambda count: abs(count - share * curve.size)) for share in TRIED})
-    found = [(curve.errors[count], trial.fitted(curve.axis, curve.choice(count)).discrepancy) for count in counts]
-    (error, harm), *others = [(max(error, TINY), max(harm, TINY)) for error, harm in found]
+def harms(curve: Curve, trial: Trial) -> Harms:
+    """Number of units -> how far the network's answers move when only this axis is pruned.
+
+    Tried for two numbers of units; between and beyond, a power of the curve's error through both.
+    """
+    errors = {
+        count: max(error, FLOOR * (1 - count / curve.size)) for count, error in curve.errors.items()
+    }  # an error that ends early says that there are few positions, not that units are worthless
+    counts = sorted({min(errors, key=lambda count: abs(count - share * curve.size)) for share in TRIED})
+    found = [(errors[count], max(trial.fitted(curve.axis, curve.choice(count)).discrepancy, TINY)) for count in counts]
+    (error, harm), *others = found
     power = 1.0
     for e, h in others:
         if e != error:
             power = min(max(math.log(harm / h) / math.log(error / e), POWERS[0]), POWERS[1])
-    return {count: harm * (max(each, TINY) / error) ** power for count, each in curve.errors.items()}
+    return {count: harm * (each / error) ** power for count, each in errors.items()}

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from netsculpt.measure import Statistics
 from netsculpt.measure.batches import few
+from netsculpt.methods.pruning.allocation import EXAMPLES, NUMBERS
 from netsculpt.methods.pruning.curves import Choice, Curve
 from netsculpt.methods.pruning.discrepancy import distance_of
 from netsculpt.methods.pruning.suffixes import Suffix
 
 CANDIDATES = 8  # that are tried for real in every step
 STEPS = 64  # in which an axis is built up at most: wide ones by several units at once
-EXAMPLES = 256  # of the calibration data that candidates are tried on, in whole batches
 
 
 def global_curve(stats: Statistics, axis: str) -> Curve:
@@ -37,7 +37,7 @@ def global_curve(stats: Statistics, axis: str) -> Curve:
     Wins the Lottery" (2020), global imitation with a Taylor approximation.
     """
     stats.consumed([axis])
-    suffix = Suffix(stats, axis, few(stats.data, EXAMPLES), distance_of(stats))
+    suffix = Suffix(stats, axis, few(stats.data, EXAMPLES, NUMBERS), distance_of(stats))
     size = stats.consumers[axis].size
     block = -(-size // STEPS)
     kept, errors = torch.zeros(size, dtype=torch.bool), {}

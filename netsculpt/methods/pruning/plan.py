@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
+from weakref import WeakKeyDictionary
 
 from netsculpt.choice import Limits, Solver
 from netsculpt.edit import Assign, Budget, Plan, Prune
 from netsculpt.errors import ArgumentError, BudgetError, MeasureError
 from netsculpt.measure import Statistics
-from netsculpt.methods.pruning.allocation import Harms, Latency, Trial, allocate, harms_of
+from netsculpt.methods.pruning.allocation import Harms, Latency, Trial, allocate, harms
 from netsculpt.methods.pruning.curves import Choice, Curve, Select, curve
 from netsculpt.methods.pruning.globally import global_curve
 from netsculpt.methods.pruning.refits import Fitted, Matching, Refit, fit
 from netsculpt.methods.pruning.tolerance import Tolerance
 
 Objective: TypeAlias = Literal["local", "global", "both"]
+
+# Curves and harms by axis, which take long and serve every budget, as long as the statistics live.
+_KNOWN: WeakKeyDictionary[Statistics, dict[Any, Any]] = WeakKeyDictionary()
 
 
 def prune(
@@ -96,13 +100,19 @@ class _Pruning:
 
     def __post_init__(self) -> None:
         self._trial = Trial.of(self.stats, self.refit, self.matching)
-        self._globally: dict[str, Curve] = {}
+        known = _KNOWN.setdefault(self.stats, {})
+        self._globally: dict[str, Curve] = known.setdefault("global", {})
         if self.objective == "global":
             self._curves = {name: self._global(name) for name in self.names}
             self._harms: Mapping[str, Harms] = {name: each.errors for name, each in self._curves.items()}
-        else:
-            self._curves = {name: curve(self.stats, name, self.select) for name in self.names}
-            self._harms = harms_of(self._curves, self._trial)
+            return
+        locally = known.setdefault((self.select, self.refit, self.matching), {})
+        for name in self.names:
+            if name not in locally:
+                found = curve(self.stats, name, self.select)
+                locally[name] = found, harms(found, self._trial)
+        self._curves = {name: locally[name][0] for name in self.names}
+        self._harms = {name: locally[name][1] for name in self.names}
 
     def within(self, limits: Limits) -> tuple[dict[str, Choice], Fitted]:
         """The units that are kept, and their consumers."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Literal, TypeAlias
 
 import torch
@@ -21,13 +22,13 @@ from netsculpt.measure.playback import state_of
 from netsculpt.measure.ranks import summed
 from netsculpt.methods.pruning.curves import Choice
 from netsculpt.methods.pruning.discrepancy import discrepancy, distance_of
-from netsculpt.methods.pruning.moments import Moments
+from netsculpt.methods.pruning.moments import Sums, best_ridge
 from netsculpt.methods.pruning.streams import Streams
 
 Refit: TypeAlias = Literal["none", "scale", "least_squares"]
 Matching: TypeAlias = Literal["asymmetric", "symmetric"]
 
-RIDGE = 1e-4  # of the mean variance of a consumer's inputs
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the mean variance of a consumer's inputs
 CHUNK = 64 << 20  # bytes of patches at a time
 
 
@@ -56,7 +57,8 @@ def fit(
     *,
     refit: Refit = "least_squares",
     matching: Matching = "asymmetric",
-    ridge: float = RIDGE,
+    ridge: float | None = None,
+    held_out: int = 0,
 ) -> Fitted:
     """Fit the consumers of pruned axes, in the order of the program.
 
@@ -68,7 +70,9 @@ def fit(
             the old ones. With the last two, constants go into biases or the running means of norms behind.
         matching: what is imitated: ``"asymmetric"``, the results of the network as it is; ``"symmetric"``, those that
             the consumer's old weights give on what the pruned network feeds it.
-        ridge: pull towards the scaled weights, relative to the mean variance of the inputs.
+        ridge: pull towards the scaled weights, relative to the mean variance of the inputs; by default, consumer by
+            consumer, what does best on one half of the data when fitted to the other.
+        held_out: so many of the last batches are not fitted to, and the loss, accuracy and discrepancy are theirs.
 
     Raises:
         MeasureError: what is fitted is not finite.
@@ -76,15 +80,22 @@ def fit(
     Source: the asymmetric form after M. El Halabi, S. Srinivas, S. Lacoste-Julien, "Data-Efficient Structured Pruning
     via Submodular Optimization" (2022).
     """
-    run = _Fit(stats, choices, refit, matching, ridge)
+    run = _Fit(stats, choices, refit, matching, ridge, held_out)
     return run.run()
 
 
 class _Fit:
     def __init__(
-        self, stats: Statistics, choices: Mapping[str, Choice], refit: Refit, matching: Matching, ridge: float
+        self,
+        stats: Statistics,
+        choices: Mapping[str, Choice],
+        refit: Refit,
+        matching: Matching,
+        ridge: float | None,
+        held_out: int,
     ) -> None:
-        self._stats, self._choices, self._refit, self._matching, self._ridge = stats, choices, refit, matching, ridge
+        self._stats, self._choices, self._refit, self._matching = stats, choices, refit, matching
+        self._ridge, self._fitted_to = ridge, len(stats.data) - held_out
         self._state = state_of(stats.graph.program.exported)
         self._streams = Streams(stats)
         self._values: dict[str, Tensor] = {}
@@ -102,14 +113,17 @@ class _Fit:
     def _outcome(self) -> Fitted:
         distance, chance = distance_of(self._stats), None
         sums = torch.zeros(3, dtype=torch.float64)
-        for original, answer, target, share in self._streams.outputs():
+        outputs = list(self._streams.outputs())
+        outputs = outputs[self._fitted_to % len(outputs) :]
+        seen = float(summed(torch.tensor(sum(share for *_, share in outputs), dtype=torch.float64)))
+        for original, answer, target, share in outputs:
             right = right_of(answer, target)
             if right is not None:
                 chance = 1 / right[1]
                 sums[2] += right[0] / self._stats.examples
             sums[0] += float(self._stats.loss_fn(answer, target)) * share
             sums[1] += float(discrepancy(distance, original, answer)) * share
-        loss, far, right_share = summed(sums).tolist()
+        loss, far, right_share = (summed(sums) / seen).tolist()
         accuracy = None if chance is None else Accuracy(right_share, chance)
         return Fitted(self._values, loss, accuracy, far, self._errors)
 
@@ -122,12 +136,15 @@ class _Fit:
         new = old * factors.nan_to_num(0.0)
         if self._refit != "none":
             kept = (~factors.isnan()).nonzero()[:, 0]
-            moments = self._moments(read, old, kept)
-            start = new[:, :, kept]
-            new[:, :, kept] = moments.solution(start, self._ridge) if self._refit == "least_squares" else start
-            self._errors[read.weight] = moments.error(new[:, :, kept])
+            centred = read.constant is not None
+            halves = self._sums(read, old, kept)
+            moments, weights = Sums.joint(halves, centred), new[:, :, kept]
+            if self._refit == "least_squares":
+                ridge = best_ridge(halves, weights, RIDGES, centred) if self._ridge is None else self._ridge
+                weights = new[:, :, kept] = moments.solution(weights, ridge)
+            self._errors[read.weight] = moments.error(weights)
             if read.constant is not None:
-                self._shift(read.constant, moments.constant(new[:, :, kept]))
+                self._shift(read.constant, moments.constant(weights).flatten())
         if not bool(new.isfinite().all()):
             raise MeasureError(f"the weights fitted for {read.weight} are not finite")
         self._set(read.weight, weight_like(new, weight, read).to(weight.dtype))
@@ -142,21 +159,22 @@ class _Fit:
             found[read.columns[choice.units]] = scales.to(found)[:, None]
         return found
 
-    def _moments(self, read: Read, old: Tensor, kept: Tensor) -> Moments:
+    def _sums(self, read: Read, old: Tensor, kept: Tensor) -> list[Sums]:
+        """Of two halves of the data, the first and the second examples of every batch."""
         (operation, *_) = read.operations
-        moments = Moments(len(old), old.shape[1], len(kept), read.constant is not None, old.device)
+        halves = [Sums(len(old), old.shape[1], len(kept), old.device) for _ in range(2)]
         bias = None if operation.bias is None else self._state[operation.bias].detach().double()
-        for result, fed in self._streams.pairs(operation.source, operation.node):
-            size = operation.examples(fed, CHUNK)
-            for x, y in zip(fed.split(size), result.split(size), strict=True):
+        for result, fed in islice(self._streams.pairs(operation.source, operation.node), self._fitted_to):
+            size = max(1, min(operation.examples(fed, CHUNK), len(fed) // 2))
+            for number, (x, y) in enumerate(zip(fed.split(size), result.split(size), strict=True)):
                 rows = torch.stack(operation.patches(x, False).double().chunk(read.groups, 1))
                 if self._matching == "symmetric":
                     wanted = rows @ old.mT
                 else:
                     flat = y.movedim(operation.channel, -1).flatten(0, -2).double()
                     wanted = torch.stack((flat if bias is None else flat - bias).chunk(read.groups, 1))
-                moments.add(rows[:, :, kept], wanted)
-        return moments.mean()
+                halves[2 * number * size >= len(fed)].add(rows[:, :, kept], wanted)
+        return [half.all_ranks() for half in halves]
 
     def _shift(self, constant: Constant, by: Tensor) -> None:
         tensor = self._state[constant.tensor].detach()
