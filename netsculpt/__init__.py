@@ -22,7 +22,7 @@ from netsculpt.edit import (
 )
 from netsculpt.graph import Graph, trace
 from netsculpt.methods import Tolerance, prune, prune_by, split
-from netsculpt.train import GrowSchedule, Sculptor
+from netsculpt.train import GrowSchedule, Sculptor, recalibrate
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "ops",
     "prune",
     "prune_by",
+    "recalibrate",
     "replay",
     "save",
     "split",
