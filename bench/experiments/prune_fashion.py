@@ -62,11 +62,14 @@ def refitted(stats: Statistics, budget: ns.Budget, criterion: str) -> ns.Plan:
     return planned(stats, choices, fit(stats, choices), "least_squares")
 
 
-def pruned(model: nn.Module, data: Images, test: Images, shares: list[float]) -> Iterator[dict[str, Any]]:
+def pruned(
+    model: nn.Module, data: Images, test: Images, shares: list[float], names: list[str]
+) -> Iterator[dict[str, Any]]:
     """Each way at each share: sizes, accuracy as it is and with its batch norms measured anew."""
     batches = data.batches(BATCH)
     graph = ns.trace(model, data.pictures[:2])
-    for way, make in ways().items():
+    for way in names:
+        make = ways()[way]
         stats = ns.Sculptor(model, data.pictures[:2]).measure(batches, F.cross_entropy, for_="prune")
         for share in shares:
             start = time.process_time()
@@ -109,6 +112,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--networks", nargs="+", choices=list(EPOCHS), default=list(EPOCHS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES))
+    parser.add_argument("--ways", nargs="+", choices=list(ways()), default=list(ways()))
     parser.add_argument("--finetune", nargs="*", default=[], help="ways that are also trained on, at half of the MACs")
     parser.add_argument("--peer-python", help="an interpreter with torch-pruning")
     parser.add_argument("--out", type=Path, help="file of the numbers, as JSON")
@@ -122,7 +126,7 @@ def main(given: list[str] | None = None) -> None:
             model = trained(name, seed, train_set, options.cache)
             whole = {"network": name, "seed": seed}
             lines.append(whole | {"way": "unpruned", "share": 1.0, "accuracy": evaluate(model, test_set)[1]})
-            for line in pruned(model, calibration, test_set, options.shares):
+            for line in pruned(model, calibration, test_set, options.shares, options.ways):
                 own = line.pop("model", None)
                 if own is not None and line["way"] in options.finetune and line["share"] == 0.5:
                     train(own, optimizer_of(own), train_set, 1, seed)
