@@ -11,7 +11,7 @@ from bench.prune.child import peak, serve
 from bench.prune.layer import CONSUMER, KERNEL, LAYERS, Layer, network
 from netsculpt import Sculptor, ops
 from netsculpt.measure import Statistics
-from netsculpt.measure.grams import FORMED, GramSum
+from netsculpt.measure.grams import sum_of
 from netsculpt.methods.pruning.curves import combined, curve
 from netsculpt.methods.pruning.discrepancy import distance_of
 from netsculpt.methods.pruning.globally import CANDIDATES, STEPS
@@ -54,10 +54,9 @@ def local(name: str, repeats: int) -> dict[str, Any]:
 
 
 def arithmetic(layer: Layer) -> float:
-    """Operations of the sums: half of the products of patches by symmetry where pairs are formed, all of XᵀX else."""
-    taps = KERNEL**2
-    pairs = taps * (taps + 1) / 2 if layer.units * taps > FORMED else taps**2
-    return 2 * pairs * layer.units**2 * (layer.positions + layer.units)
+    """Operations of the sums: pictures by shifted pictures, half of the shifts by symmetry, and weights by weights."""
+    taps, shifts = KERNEL**2, (2 * KERNEL - 1) ** 2
+    return 2 * layer.units**2 * ((shifts + 1) / 2 * layer.positions + taps * (taps + 1) / 2 * layer.units)
 
 
 def global_step(name: str, repeats: int) -> dict[str, Any]:
@@ -93,9 +92,10 @@ def _sums(stats: Statistics, model: nn.Module, x: torch.Tensor) -> float:
         inputs = model[:CONSUMER](x)  # type: ignore[index]
 
         def run() -> None:
-            total = GramSum(read, model[CONSUMER].weight)  # type: ignore[index]
+            total = sum_of(read, model[CONSUMER].weight)  # type: ignore[index]
             total.add(inputs)
-            total.gram(total.positions)
+            total.inner()
+            total.means()
 
         return timed(run)
 

@@ -64,10 +64,9 @@ def test_a_child_that_fails_is_an_answer() -> None:
 
 
 def test_arithmetic_of_the_sums() -> None:
-    """All of 288 columns where the covariance is formed; else 45 of the 81 pairs of places."""
-    tiny, wide = LAYERS["tiny"], LAYERS["wide"]
-    assert arithmetic(tiny) == 2 * 288**2 * (4 * 36 + 32)
-    assert arithmetic(wide) == 2 * 45 * 512**2 * (8192 + 512)
+    """13 of the 25 shifts of 3 × 3, and 45 of its 81 pairs of places."""
+    assert arithmetic(LAYERS["tiny"]) == 2 * 32**2 * (13 * 4 * 36 + 45 * 32)
+    assert arithmetic(LAYERS["wide"]) == 2 * 512**2 * (13 * 8192 + 45 * 512)
 
 
 def test_the_report_divides() -> None:
