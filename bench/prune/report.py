@@ -103,7 +103,8 @@ def _statistics(found: Found) -> str:
         "is the forward pass and its set-up.",
         f"The sums need {own['flops'] / 1e9:.0f} GFLOP, but for the border: pictures by shifted pictures, half of the "
         f"shifts by symmetry, and weights by weights: {own['flops'] / own['sums'] / 1e9:.1f} GFLOP/s, "
-        f"{100 * share:.0f} % of the {rate['float64'] / 1e9:.1f} GFLOP/s of a matrix product of 2048 in float64 (float32: {rate['float32'] / 1e9:.1f}).",
+        f"{100 * share:.0f} % of the {rate['float64'] / 1e9:.1f} GFLOP/s of a matrix "
+        f"product of 2048 in float64 (float32: {rate['float32'] / 1e9:.1f}).",
         f"Refit of the consumer on the kept units, with the run of both networks that it is fitted in, once: "
         f"{duration(own['refit'])}.",
     ]
