@@ -3,7 +3,8 @@
 Unit i adds c_i = Σ_p x_ip w_ip to a consumer's result, p over its columns. All that a choice of units needs is
 K_ij = Σ ⟨c_i, c_j⟩ over positions, and that factorises: K_ij = Σ_pq (XᵀX)_(ip)(jq) · (WᵀW)_(ip)(jq). The patches'
 covariance is formed where it is small; where it is not, one pair (p, q) of columns is formed after the other, which
-takes half of the operations, by symmetry, and no memory beyond K's.
+takes half of the operations, by symmetry, and no memory beyond K's. Convolutions that move by one pixel have a quicker
+way, ``ShiftSum``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from netsculpt.errors import MeasureError
 from netsculpt.measure.consumers import Read, weight_matrix
 from netsculpt.measure.playback import Watched, state_of
 from netsculpt.measure.ranks import summed
+from netsculpt.measure.shifts import ShiftSum, shiftable
 
 if TYPE_CHECKING:
     from netsculpt.measure.statistics import Statistics
@@ -78,22 +80,23 @@ class GramSum:
             for group, patches in enumerate(rows.chunk(self._read.groups, dim=1)):
                 self._add(group, patches[:, self._columns].double())
 
-    def tensors(self) -> tuple[Tensor, Tensor]:
+    def tensors(self) -> tuple[Tensor, ...]:
         """The sums so far, for all ranks to add up."""
         return self._sum, self._means
 
-    def gram(self, positions: int) -> Gram:
-        """What was summed, over ``positions``."""
-        if self._formed:
-            products = self._weights.mT @ self._weights
-            each = [ops.coupled_gram(s, w, self._places) for s, w in zip(self._sum, products, strict=True)]
-            inner = torch.stack(each).sum(0)
-        else:
-            inner = self._sum.sum(0)
+    def inner(self) -> Tensor:
+        """Σ ⟨c_i, c_j⟩ of what was summed: [m, m]."""
+        if not self._formed:
+            return self._sum.sum(0)
+        products = self._weights.mT @ self._weights
+        each = [ops.coupled_gram(s, w, self._places) for s, w in zip(self._sum, products, strict=True)]
+        return torch.stack(each).sum(0)
+
+    def means(self) -> Tensor:
+        """Σ c_i: [m, outputs]."""
         weighted = self._weights * self._means.unsqueeze(1)  # [groups, outputs, columns]
         shape = (self._units, self._places) if self._formed else (self._places, self._units)
-        means = weighted.unflatten(2, shape).sum(3 if self._formed else 2).flatten(0, 1).T
-        return Gram(inner / positions, means / positions, positions)
+        return weighted.unflatten(2, shape).sum(3 if self._formed else 2).flatten(0, 1).T
 
     @property
     def positions(self) -> int:
@@ -112,6 +115,11 @@ class GramSum:
                 self._sum[group] += product if p == q else product + product.T
 
 
+def sum_of(read: Read, weight: Tensor) -> GramSum | ShiftSum:
+    """What sums up a consumer's ``Gram`` quickest."""
+    return ShiftSum(read, weight) if shiftable(read) else GramSum(read, weight)
+
+
 class GramSums:
     """The sums of several axes, over all ranks.
 
@@ -122,11 +130,11 @@ class GramSums:
 
     def __init__(self, stats: Statistics, axes: Iterable[str]) -> None:
         state = state_of(stats.graph.program.exported)
-        self._sums: dict[str, dict[str, GramSum]] = {
-            axis: {read.weight: GramSum(read, state[read.weight]) for read in stats.consumers[axis].reads}
+        self._sums: dict[str, dict[str, GramSum | ShiftSum]] = {
+            axis: {read.weight: sum_of(read, state[read.weight]) for read in stats.consumers[axis].reads}
             for axis in axes
         }
-        by_weight: dict[str, list[GramSum]] = {}
+        by_weight: dict[str, list[GramSum | ShiftSum]] = {}
         for each in self._sums.values():
             for weight, total in each.items():
                 by_weight.setdefault(weight, []).append(total)
@@ -155,13 +163,13 @@ class GramSums:
                 for tensor in each.tensors():
                     summed(tensor)
                 positions = int(summed(torch.tensor(each.positions)))
-                gram = each.gram(positions)
+                gram = Gram(each.inner() / positions, each.means() / positions, positions)
                 if not bool(gram.inner.isfinite().all()):
                     raise MeasureError(f"what the units of {axis!r} add to the results of {weight} is not finite")
                 found[axis][weight] = gram
         return found
 
 
-def _tell(sums: Iterable[GramSum], x: Tensor) -> None:
+def _tell(sums: Iterable[GramSum | ShiftSum], x: Tensor) -> None:
     for each in sums:
         each.add(x)
