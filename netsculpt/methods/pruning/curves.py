@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -96,24 +95,23 @@ def _with_repeats(gram: Tensor, select: Select) -> dict[int, tuple[float, int]]:
 
     A number that no run ends with is had by leaving out the smallest weights of the next one that has more.
     """
-    size, lengths = len(gram), _lengths(ITERATIONS * len(gram))
-    ends: dict[int, tuple[float, int]] = {}
-    for length in lengths:
-        chosen = _selected(gram, length, select)
-        kept, error = int(chosen.weights.count_nonzero()), float(chosen.errors[-1])
-        if error < ends.get(kept, (math.inf, 0))[0]:
-            ends[kept] = error, length
+    size = len(gram)
+    runs = {length: _selected(gram, length, select) for length in _lengths(ITERATIONS * size)}
+    ends: dict[int, int] = {}  # units that a run ends with -> its length
+    for length, run in runs.items():
+        kept = int(run.weights.count_nonzero())
+        if kept not in ends or float(run.errors[-1]) < float(runs[ends[kept]].errors[-1]):
+            ends[kept] = length
     found = {}
     for count in range(1, size):
-        length = ends[min((each for each in ends if each >= count), default=max(ends))][1]
-        missing = 1 - _weights(gram, select, count, length).double()
+        length = ends[min((each for each in ends if each >= count), default=max(ends))]
+        missing = 1 - _thinned(runs[length].weights, count).double()
         found[count] = max(0.0, float(missing @ gram @ missing) / _energy(gram)), length
     return found
 
 
-def _weights(gram: Tensor, select: Select, count: int, iterations: int) -> Tensor:
-    """[m] the weights of a run; where it has more than ``count`` units, without the smallest, their sum kept."""
-    weights = _selected(gram, iterations, select).weights
+def _thinned(weights: Tensor, count: int) -> Tensor:
+    """[m] the ``count`` largest weights, their sum kept; all where there are no more."""
     if int(weights.count_nonzero()) <= count:
         return weights
     largest = weights.argsort(descending=True, stable=True)[:count]
@@ -122,7 +120,7 @@ def _weights(gram: Tensor, select: Select, count: int, iterations: int) -> Tenso
 
 
 def _choice(gram: Tensor, select: Select, count: int, error: float, iterations: int) -> Choice:
-    weights = _weights(gram, select, count, iterations)
+    weights = _thinned(_selected(gram, iterations, select).weights, count)
     units = weights.nonzero()[:, 0]
     if len(units) < count:  # those that are left depend on these: the largest of them keep them company
         others = gram.diagonal().argsort(descending=True, stable=True)
