@@ -6,9 +6,14 @@ import torch
 from torch import Tensor, distributed
 
 
+def several() -> bool:
+    """Whether processes measure together."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def summed(tensor: Tensor) -> Tensor:
     """The sum over all ranks, in place; on the processes' GPUs where their backend knows no other memory."""
-    if not distributed.is_available() or not distributed.is_initialized():
+    if not several():
         return tensor
     if tensor.is_cpu and distributed.get_backend() == "nccl":
         there = tensor.to(torch.device("cuda", torch.cuda.current_device()))

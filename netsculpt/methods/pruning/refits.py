@@ -5,7 +5,7 @@ Layer by layer in the order of the program, each from what the network, pruned s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -19,10 +19,10 @@ from netsculpt.measure import Statistics
 from netsculpt.measure.consumers import Constant, Read, reads_of, weight_like, weight_matrix
 from netsculpt.measure.labels import Accuracy, right_of
 from netsculpt.measure.playback import state_of
-from netsculpt.measure.ranks import summed
+from netsculpt.measure.ranks import several, summed
 from netsculpt.methods.pruning.curves import Choice
 from netsculpt.methods.pruning.discrepancy import discrepancy, distance_of
-from netsculpt.methods.pruning.moments import Sums, best_ridge
+from netsculpt.methods.pruning.moments import Data, Rows, Sums, best_ridge
 from netsculpt.methods.pruning.streams import Streams
 
 Refit: TypeAlias = Literal["none", "scale", "least_squares"]
@@ -137,8 +137,8 @@ class _Fit:
         if self._refit != "none":
             kept = (~factors.isnan()).nonzero()[:, 0]
             centred = read.constant is not None
-            halves = self._sums(read, old, kept)
-            moments, weights = Sums.joint(halves, centred), new[:, :, kept]
+            halves = self._data(read, old, kept)
+            moments, weights = halves[0].joint([each for each in halves[1:] if each.count], centred), new[:, :, kept]
             if self._refit == "least_squares":
                 ridge = best_ridge(halves, weights, RIDGES, centred) if self._ridge is None else self._ridge
                 weights = new[:, :, kept] = moments.solution(weights, ridge)
@@ -159,10 +159,12 @@ class _Fit:
             found[read.columns[choice.units]] = scales.to(found)[:, None]
         return found
 
-    def _sums(self, read: Read, old: Tensor, kept: Tensor) -> list[Sums]:
-        """Of two halves of the data, the first and the second examples of every batch."""
+    def _data(self, read: Read, old: Tensor, kept: Tensor) -> Sequence[Data]:
+        """Two halves of the data, the first and the second examples of every batch."""
         (operation, *_) = read.operations
-        halves = [Sums(len(old), old.shape[1], len(kept), old.device) for _ in range(2)]
+        positions = sum(result.numel() for result, _ in self._streams.pairs(operation.source, operation.node))
+        few = positions // (len(old) * old.shape[1]) < len(kept) and not several()
+        halves: list[Data] = [Rows() if few else Sums(len(old), old.shape[1], len(kept), old.device) for _ in range(2)]
         bias = None if operation.bias is None else self._state[operation.bias].detach().double()
         for result, fed in islice(self._streams.pairs(operation.source, operation.node), self._fitted_to):
             size = max(1, min(operation.examples(fed, CHUNK), len(fed) // 2))
@@ -174,7 +176,7 @@ class _Fit:
                     flat = y.movedim(operation.channel, -1).flatten(0, -2).double()
                     wanted = torch.stack((flat if bias is None else flat - bias).chunk(read.groups, 1))
                 halves[2 * number * size >= len(fed)].add(rows[:, :, kept], wanted)
-        return [half.all_ranks() for half in halves]
+        return [half.all_ranks() if isinstance(half, Sums) else half for half in halves]
 
     def _shift(self, constant: Constant, by: Tensor) -> None:
         tensor = self._state[constant.tensor].detach()

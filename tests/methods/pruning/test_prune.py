@@ -216,3 +216,16 @@ def test_widths_are_kept(select: str) -> None:
     sizes = {edit.axis: len(edit.keep) for edit in plan.edits if isinstance(edit, ns.Prune)}  # type: ignore[arg-type]
     assert sizes.get("a", 8) == 4 or sizes.get("b", 6) == 4
     assert plan.after is not None and plan.before is not None and plan.after.params <= 0.65 * plan.before.params
+
+
+def test_one_example_and_few_rows_for_many_columns() -> None:
+    """A flatten has more columns than there are examples: the rows are fitted to, and one batch may hold one example."""
+    model, x, y = network("Plain")
+    batches = [(x[:20], y[:20]), (x[20:21], y[20:21])]
+    sculptor = ns.Sculptor(model, x[:3])
+    stats = sculptor.measure(batches, F.cross_entropy, for_="prune")
+    done = sculptor.apply(ns.prune(stats, ns.Budget(params="70%")))
+    assert done.predicted == pytest.approx(done.measured)
+    alone = ns.Sculptor(network("Plain")[0], x[:3])
+    stats = alone.measure([(x[:1], y[:1])], F.cross_entropy, for_="prune")
+    assert alone.apply(ns.prune(stats, ns.Budget(params="70%"))).measured is not None
