@@ -219,7 +219,7 @@ def test_widths_are_kept(select: str) -> None:
 
 
 def test_one_example_and_few_rows_for_many_columns() -> None:
-    """A flatten has more columns than there are examples: the rows are fitted to, and one batch may hold one example."""
+    """A flatten has more columns than there are examples: rows are fitted to, and a batch may hold one example."""
     model, x, y = network("Plain")
     batches = [(x[:20], y[:20]), (x[20:21], y[20:21])]
     sculptor = ns.Sculptor(model, x[:3])
