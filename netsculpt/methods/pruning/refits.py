@@ -60,7 +60,7 @@ def fit(
     ridge: float | None = None,
     held_out: int = 0,
 ) -> Fitted:
-    """Fit the consumers of pruned axes, in the order of the program.
+    """Fit the consumers of pruned axes, in the order of the program; a layer that is called often, to its first call.
 
     Args:
         stats: of ``measure``, of the model as it is.
