@@ -39,12 +39,14 @@ class Agreement(NamedTuple):
 
     top1: float
     kl: float
-    features: float
+    features: float | None
 
 
 @torch.no_grad()
-def agreement(original: MobileNetV2, other: MobileNetV2, crops: Tensor, batch: int = 16) -> Agreement:
-    """How alike both answer on [n, 3, h, w] ``crops``; their features are as many, in the same order."""
+def agreement(
+    original: MobileNetV2, other: MobileNetV2, crops: Tensor, batch: int = 16, *, compare_features: bool = True
+) -> Agreement:
+    """How alike both answer on [n, 3, h, w] ``crops``; features can be compared where there are as many."""
     same, kl, error, norm = 0, 0.0, 0.0, 0.0
     for part in crops.split(batch):
         features, others = original.embed(part), other.embed(part)
@@ -52,5 +54,6 @@ def agreement(original: MobileNetV2, other: MobileNetV2, crops: Tensor, batch: i
         same += int((answers.argmax(1) == guesses.argmax(1)).sum())
         logs = guesses.log_softmax(1), answers.log_softmax(1)
         kl += float(F.kl_div(*logs, reduction="sum", log_target=True))
-        error, norm = error + float((others - features).square().sum()), norm + float(features.square().sum())
-    return Agreement(same / len(crops), kl / len(crops), (error / norm) ** 0.5)
+        if compare_features:
+            error, norm = error + float((others - features).square().sum()), norm + float(features.square().sum())
+    return Agreement(same / len(crops), kl / len(crops), (error / norm) ** 0.5 if compare_features else None)

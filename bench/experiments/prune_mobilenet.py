@@ -71,15 +71,8 @@ def runs(
 
 def comparable(model: MobileNetV2, own: MobileNetV2, unseen: Tensor) -> dict[str, float | None]:
     """Agreement; the features can be compared only where none of them was removed."""
-    if own.classifier[1].in_features == model.classifier[1].in_features:
-        return dict(agreement(model, own, unseen)._asdict())
-    same, kl = 0, 0.0
-    with torch.no_grad():
-        for part in unseen.split(BATCH):
-            before, after = model(part), own(part)
-            same += int((before.argmax(1) == after.argmax(1)).sum())
-            kl += float(F.kl_div(after.log_softmax(1), before.log_softmax(1), reduction="sum", log_target=True))
-    return {"top1": same / len(unseen), "kl": kl / len(unseen), "features": None}
+    alike = own.classifier[1].in_features == model.classifier[1].in_features
+    return dict(agreement(model, own, unseen, compare_features=alike)._asdict())
 
 
 def transferred(own: MobileNetV2, few: Images, rest: Images) -> float:
