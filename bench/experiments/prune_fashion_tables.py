@@ -20,6 +20,7 @@ LOOKS = {
     "best criterion, norms measured anew": (RED, "P"),
     "random": (GREY, "X"),
 }
+SHARES = (0.7, 0.5, 0.3)  # the peer comes close to them
 CRITERIA = ("l1", "l2", "lamp", "geometric_median", "batch_norm_scale", "random", "activation_mean", "apoz")
 CRITERIA += ("taylor", "taylor_weights", "fisher", "obd")
 
@@ -58,7 +59,8 @@ def by_way(lines: list[Line]) -> dict[tuple[str, float], list[Line]]:
     for line in lines:
         if line["way"] != "unpruned":
             name = f"torch-pruning {line['way']}, {line['ranking']}" if line.get("peer") else line["way"]
-            found.setdefault((name, line["share"]), []).append(line)
+            share = min(SHARES, key=lambda each: abs(each - line["share"])) if line.get("peer") else line["share"]
+            found.setdefault((name, share), []).append(line)
     return found
 
 

@@ -93,7 +93,8 @@ class Statistics:
         names = list(self.consumers) if axes is None else [self.graph[name].name for name in axes]
         for name in names:
             if name not in self.consumers:
-                raise ArgumentError(f"the consumers of axis {name!r} cannot be imitated: {self.unread[name]}")
+                why = self.unread.get(name, "it was not measured")
+                raise ArgumentError(f"the consumers of axis {name!r} cannot be imitated: {why}")
         return names
 
     def grams(self, axes: Iterable[str] | None = None) -> dict[str, dict[str, Gram]]:

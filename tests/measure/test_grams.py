@@ -120,6 +120,10 @@ def test_what_cannot_be_measured_is_refused() -> None:
     frozen = next(iter(stats.unread))
     with pytest.raises(ArgumentError, match=f"the consumers of axis '{frozen}' cannot be imitated"):
         stats.grams([frozen])
+    some = statistics(subject, for_="prune", axes=["a"])
+    assert list(some.consumers) == ["a"]
+    with pytest.raises(ArgumentError, match="the consumers of axis 'b' cannot be imitated: it was not measured"):
+        some.grams(["b"])
     broken = Case(subject.model, subject.x.clone().fill_(float("inf")), subject.y)
     with pytest.raises(MeasureError, match=r"not finite|not a finite number"):
         statistics(broken, for_="prune")
