@@ -25,7 +25,7 @@ def test_the_digit_network_has_the_known_parameters() -> None:
     assert sum(each.numel() for each in make("digits").parameters()) == 390_410
 
 
-def test_mobilenet_has_torchvisions_names_and_the_published_cost() -> None:
+def test_mobilenet_has_torchvisions_names_and_its_cost() -> None:
     model = make("mobilenet_v2").eval()
     names = model.state_dict().keys()
     assert {

@@ -229,3 +229,14 @@ def test_one_example_and_few_rows_for_many_columns() -> None:
     alone = ns.Sculptor(network("Plain")[0], x[:3])
     stats = alone.measure([(x[:1], y[:1])], F.cross_entropy, for_="prune")
     assert alone.apply(ns.prune(stats, ns.Budget(params="70%"))).measured is not None
+
+
+def test_the_exact_solver_does_no_more_harm() -> None:
+    pytest.importorskip("scipy")
+    stats = measured("Plain")
+    for share in ("75%", "50%"):
+        greedy, exact = (ns.prune(stats, ns.Budget(params=share), solver=each) for each in ("greedy", "exact"))  # type: ignore[arg-type]
+        assert exact.after is not None and greedy.after is not None and exact.before is not None
+        assert exact.after.params <= float(share[:-1]) / 100 * exact.before.params
+        assert exact.predicted is not None and greedy.predicted is not None
+        assert exact.predicted < greedy.predicted + 0.1
