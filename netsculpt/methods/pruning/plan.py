@@ -43,7 +43,8 @@ def prune(
         stats: of ``measure(..., for_="prune")``, of the model as it is.
         budget: of the model afterwards; or ``Limits``: caps by axis and group, several budgets.
         tolerance: in the place of a budget, or with limits that have none: the fewest multiply-accumulates, to half a
-            percent of what there are, with which the model loses no more than this on the calibration data.
+            percent of what there are, with which the model loses no more than this on calibration data that it was
+            not fitted to, where there are several batches.
         objective: by what units are chosen: ``"local"``, what the operations get that use them, as ``curve`` describes
             it; ``"global"``, what the network answers, as ``global_curve`` does; ``"both"``, axis by axis the better.
         select: of local imitation, how the units chosen so far are weighed, as ``curve`` describes it.
@@ -81,8 +82,8 @@ def prune(
     if (tolerance is None) == (not limits.budgets):
         raise ArgumentError("prune needs either a budget or a tolerance")
     run = _Pruning(stats, stats.consumed(axes), objective, select, refit, matching, solver, latency)
-    choices, fitted = run.within(limits) if tolerance is None else run.tolerated(limits, tolerance)
-    return planned(stats, choices, fitted, refit)
+    choices = run.chosen(limits) if tolerance is None else run.tolerated(limits, tolerance)
+    return planned(stats, choices, run.fitted(choices), refit)
 
 
 @dataclass
@@ -114,26 +115,32 @@ class _Pruning:
         self._curves = {name: locally[name][0] for name in self.names}
         self._harms = {name: locally[name][1] for name in self.names}
 
-    def within(self, limits: Limits) -> tuple[dict[str, Choice], Fitted]:
-        """The units that are kept, and their consumers."""
+    def chosen(self, limits: Limits) -> dict[str, Choice]:
+        """The units that are kept."""
         choices = allocate(self.stats, self._curves, self._harms, limits, self.solver, self.latency)
         if self.objective == "both":
             choices = {name: self._better(name, each) for name, each in choices.items()}
-        return choices, fit(self.stats, choices, refit=self.refit, matching=self.matching)
+        return choices
 
-    def tolerated(self, limits: Limits, tolerance: Tolerance) -> tuple[dict[str, Choice], Fitted]:
-        """The same for the smallest model that is tolerated, by bisection of its multiply-accumulates."""
-        found: tuple[dict[str, Choice], Fitted] = {}, fit(self.stats, {})
-        tolerance.allows(self.stats, found[1])
+    def fitted(self, choices: Mapping[str, Choice], held_out: int = 0) -> Fitted:
+        """What becomes of their consumers."""
+        return fit(self.stats, choices, refit=self.refit, matching=self.matching, held_out=held_out)
+
+    def tolerated(self, limits: Limits, tolerance: Tolerance) -> dict[str, Choice]:
+        """The units of the smallest model that is tolerated, by bisection of its multiply-accumulates."""
+        found: dict[str, Choice] = {}
+        unseen = len(self.stats.data) // 2
+        original = self.fitted({}, unseen)
+        tolerance.allows(original, original)
         few, enough = 0.0, 100.0
         while enough - few > 0.5:
             middle = (few + enough) / 2
             try:
-                tried = self.within(replace(limits, budget=Budget(macs=f"{middle}%")))
+                tried = self.chosen(replace(limits, budget=Budget(macs=f"{middle}%")))
             except BudgetError:  # the axes' smallest widths are more than that
                 few = middle
                 continue
-            if tolerance.allows(self.stats, tried[1]):
+            if tolerance.allows(original, self.fitted(tried, unseen)):
                 found, enough = tried, middle
             else:
                 few = middle

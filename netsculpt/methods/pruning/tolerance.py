@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 
 from netsculpt.errors import ArgumentError
-from netsculpt.measure import Statistics
 from netsculpt.methods.pruning.refits import Fitted
 
 
 @dataclass(frozen=True)
 class Tolerance:
     """Upper bounds of what a pruned network loses on the calibration data; None for no bound.
+
+    Of several batches the second half judges what is fitted to the first: what is fitted to flatters itself.
 
     Attributes:
         loss: by how much the mean loss may rise.
@@ -33,16 +34,17 @@ class Tolerance:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise ArgumentError(f"{name} of a tolerance must be a number, at least 0, not {value!r}")
 
-    def allows(self, stats: Statistics, fitted: Fitted) -> bool:
-        """Whether a pruned network is within the bounds.
+    def allows(self, original: Fitted, pruned: Fitted) -> bool:
+        """Whether a pruned network is within the bounds, from what both came to on the same data.
 
         Raises:
             ArgumentError: accuracy is bounded, and targets are no classes.
         """
-        if self.accuracy is not None and (stats.accuracy is None or fitted.accuracy is None):
-            raise ArgumentError("accuracy of a tolerance needs int64 class labels as targets; bound the loss instead")
         lost = 0.0
-        if stats.accuracy is not None and fitted.accuracy is not None:
-            lost = stats.accuracy.right - fitted.accuracy.right
-        pairs = ((self.loss, fitted.loss - stats.loss), (self.accuracy, lost), (self.discrepancy, fitted.discrepancy))
+        if original.accuracy is not None and pruned.accuracy is not None:
+            lost = original.accuracy.right - pruned.accuracy.right
+        elif self.accuracy is not None:
+            raise ArgumentError("accuracy of a tolerance needs int64 class labels as targets; bound the loss instead")
+        worse = pruned.loss - original.loss
+        pairs = ((self.loss, worse), (self.accuracy, lost), (self.discrepancy, pruned.discrepancy))
         return all(bound is None or value <= bound for bound, value in pairs)
