@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, fx
+from torch.utils import _pytree as pytree
 
 from netsculpt.graph.untouched import tracing_mode
 from netsculpt.measure import Statistics
@@ -36,6 +35,7 @@ class Suffix:
         nodes = [node for node in self._exported.graph.nodes if node.op != "output"]
         first = next(number for number, node in enumerate(nodes) if node.name in self._gated)
         self._nodes = nodes[first:]
+        self._writes = any(written_by(node) is not None for node in self._nodes)
         examples = int(summed(torch.tensor(sum(batch.size for batch in batches))))
         self._shares = [batch.size / examples for batch in batches]
         with tracing_mode(stats.model), torch.no_grad():
@@ -76,17 +76,16 @@ class Suffix:
             values[node] = next(inputs) if node.op == "placeholder" else evaluated(node, values.__getitem__)
             for gone in last.get(node, ()):
                 del values[gone]
-        values.update({node: value for node, value in zip(_placeholders(self._nodes), inputs, strict=True)})
         return values
 
     def _answer(self, kept: Values, gates: Tensor) -> object:
         values = dict(kept)
+        if self._writes:  # into what the next call needs as it is
+            values |= _copied({node: value for node, value in kept.items() if node.op != "placeholder"})
         for node in self._nodes:
-            if node.op == "placeholder":
-                continue
             written = node.all_input_nodes[0] if written_by(node) is not None else None
-            if written is not None and values[written] is kept.get(written):
-                values[written] = values[written].clone()
+            if written is not None and not _is_shared(written, values):
+                values[written] = values[written].clone()  # a gradient may need it as it was
             if node.name in self._gated:
                 source, channel, units = self._gated[node.name]
                 x = next(each for each in node.all_input_nodes if each.name == source)
@@ -96,8 +95,31 @@ class Suffix:
         return arranged(self._exported, values.__getitem__)
 
 
-def _placeholders(nodes: list[fx.Node]) -> Iterator[fx.Node]:
-    return (node for node in nodes if node.op == "placeholder")
+def _copied(values: Values) -> Values:
+    """Tensors with memory of their own, those that share some sharing it still."""
+    storages: dict[int, torch.UntypedStorage] = {}
+
+    def copied(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in storages:
+            storages[storage.data_ptr()] = storage.clone()
+        empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        return empty.set_(storages[storage.data_ptr()], tensor.storage_offset(), tensor.size(), tensor.stride())
+
+    found: Values = pytree.tree_map_only(Tensor, copied, values)
+    return found
+
+
+def _is_shared(node: fx.Node, values: Values) -> bool:
+    """Whether other values lie in the same memory, so that they must see what is written."""
+    if torch._C._functorch.is_batchedtensor(values[node]):  # vmap's tensors tell no memory, and were made in the suffix
+        return False
+    memory = values[node].untyped_storage().data_ptr()
+    others = (value for other, value in values.items() if other is not node and isinstance(value, Tensor))
+    return any(
+        not torch._C._functorch.is_batchedtensor(each) and each.untyped_storage().data_ptr() == memory
+        for each in others
+    )
 
 
 def _times(x: Tensor, gates: Tensor, channel: int, units: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import netsculpt as ns
@@ -114,3 +114,28 @@ def test_unknown_axes_are_refused() -> None:
     stats = measured("Plain")
     with pytest.raises(ArgumentError, match="the consumers of axis 'head' cannot be imitated: it is an output"):
         global_curve(stats, "head")
+
+
+def test_writing_through_a_view_spoils_nothing() -> None:
+    class Written(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.skip, self.a, self.b = nn.Conv2d(2, 3, 1), nn.Conv2d(2, 5, 1), nn.Conv2d(5, 3, 1)
+            self.head = nn.Linear(48, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            skip = self.skip(x) - 1
+            h = self.b(torch.relu(self.a(x)))
+            rows = skip.flatten(1)
+            rows.mul_(3.0)
+            return self.head(h.flatten(1) + rows)
+
+    torch.manual_seed(0)
+    model, x = Written().double(), torch.randn(6, 2, 4, 4).double()
+    y = model(x).argmax(1)
+    stats = ns.Sculptor(model, x[:2]).measure([(x, y)], F.cross_entropy, for_="prune")
+    suffix = Suffix(stats, "a", stats.data, "kl")
+    ones = torch.ones(5, dtype=torch.float64)
+    assert [float(suffix.loss(ones)) for _ in range(3)] == pytest.approx([0.0] * 3, abs=1e-15)
+    halves = suffix.losses(torch.stack([ones, ones / 2]))
+    assert float(halves[1]) == pytest.approx(float(suffix.loss(ones / 2))) and float(halves[1]) > 1e-4
