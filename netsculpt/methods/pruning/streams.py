@@ -85,9 +85,13 @@ class Streams:
         apart = any(each in self._apart for each in node.all_input_nodes)
         written = node.all_input_nodes[0] if written_by(node) is not None else None
         if apart and written is not None and written not in self._apart:
-            self._apart.add(written)  # the changed network writes into memory of its own
             for before, after in zip(self._before, self._after, strict=True):
-                after[written] = before[written].clone()
+                # The changed network writes into memory of its own, and so do all its views of what is written.
+                memory = before[written].untyped_storage().data_ptr()
+                tensors = {each: value for each, value in before.items() if isinstance(value, Tensor)}
+                shared = {n: value for n, value in tensors.items() if value.untyped_storage().data_ptr() == memory}
+                after |= copied({each: value for each, value in shared.items() if each not in after})
+                self._apart.update(shared)
         for before in self._before:
             before[node] = evaluated(node, before.__getitem__)
         if call is not None:
@@ -112,6 +116,21 @@ def evaluated(node: fx.Node, value: Callable[[fx.Node], Any]) -> Any:
         return attrgetter(str(node.target))(node.graph.owning_module)
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), value)
     return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+def copied(values: Values) -> Values:
+    """Tensors with memory of their own, those that share some sharing it still."""
+    storages: dict[int, torch.UntypedStorage] = {}
+
+    def copy(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in storages:
+            storages[storage.data_ptr()] = storage.clone()
+        empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        return empty.set_(storages[storage.data_ptr()], tensor.storage_offset(), tensor.size(), tensor.stride())
+
+    found: Values = pytree.tree_map_only(Tensor, copy, values)
+    return found
 
 
 def arranged(exported: ExportedProgram, value: Callable[[fx.Node], Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, fx
-from torch.utils import _pytree as pytree
 
 from netsculpt.graph.untouched import tracing_mode
 from netsculpt.measure import Statistics
@@ -13,7 +12,7 @@ from netsculpt.measure.nodes import written_by
 from netsculpt.measure.playback import bound
 from netsculpt.measure.ranks import summed
 from netsculpt.methods.pruning.discrepancy import Distance, discrepancy
-from netsculpt.methods.pruning.streams import Values, arranged, evaluated, last_uses
+from netsculpt.methods.pruning.streams import Values, arranged, copied, evaluated, last_uses
 
 
 class Suffix:
@@ -81,7 +80,7 @@ class Suffix:
     def _answer(self, kept: Values, gates: Tensor) -> object:
         values = dict(kept)
         if self._writes:  # into what the next call needs as it is
-            values |= _copied({node: value for node, value in kept.items() if node.op != "placeholder"})
+            values |= copied({node: value for node, value in kept.items() if node.op != "placeholder"})
         for node in self._nodes:
             written = node.all_input_nodes[0] if written_by(node) is not None else None
             if written is not None and not _is_shared(written, values):
@@ -93,21 +92,6 @@ class Suffix:
             else:
                 values[node] = evaluated(node, values.__getitem__)
         return arranged(self._exported, values.__getitem__)
-
-
-def _copied(values: Values) -> Values:
-    """Tensors with memory of their own, those that share some sharing it still."""
-    storages: dict[int, torch.UntypedStorage] = {}
-
-    def copied(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in storages:
-            storages[storage.data_ptr()] = storage.clone()
-        empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-        return empty.set_(storages[storage.data_ptr()], tensor.storage_offset(), tensor.size(), tensor.stride())
-
-    found: Values = pytree.tree_map_only(Tensor, copied, values)
-    return found
 
 
 def _is_shared(node: fx.Node, values: Values) -> bool:

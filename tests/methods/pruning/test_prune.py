@@ -240,3 +240,23 @@ def test_the_exact_solver_does_no_more_harm() -> None:
         assert exact.after.params <= float(share[:-1]) / 100 * exact.before.params
         assert exact.predicted is not None and greedy.predicted is not None
         assert exact.predicted < greedy.predicted + 0.1
+
+
+def test_what_is_written_through_a_view_is_seen_in_what_it_is_a_view_of() -> None:
+    class Written(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.skip, self.a, self.b = nn.Conv2d(2, 3, 1), nn.Conv2d(2, 5, 1), nn.Conv2d(5, 3, 1)
+            self.head = nn.Linear(48, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            skip = self.skip(x) - 1
+            skip.flatten(1).add_(self.b(torch.relu(self.a(x))).flatten(1))
+            return self.head(torch.tanh(skip).flatten(1))
+
+    torch.manual_seed(0)
+    model, x = Written().double(), torch.randn(40, 2, 4, 4).double()
+    sculptor = ns.Sculptor(model, x[:2])
+    stats = sculptor.measure([(x, model(x).argmax(1))], F.cross_entropy, for_="prune")
+    done = sculptor.apply(ns.prune(stats, ns.Budget(macs="80%"), axes=["a"]))
+    assert done.predicted == pytest.approx(done.measured, rel=1e-9) and abs(done.measured) > 1e-6
