@@ -150,3 +150,8 @@ def labels(term: Term, axis: Term, sizes: Mapping[Term, int]) -> Tensor:
     for part in parts[1:]:
         result = torch.where(result[:, None] < 0, part[None, :], result[:, None]).flatten()
     return result
+
+
+def entries_by_unit(unit: Tensor) -> Tensor:
+    """int64 [units, repetitions]: the entries of every unit, ascending, from ``labels`` in which all have as many."""
+    return unit.argsort(stable=True)[int((unit < 0).sum()) :].reshape(int(unit.max()) + 1, -1)

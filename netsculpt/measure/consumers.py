@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx
 
 from netsculpt.graph import Axis, Graph
-from netsculpt.graph.positions import labels
+from netsculpt.graph.positions import entries_by_unit, labels
 from netsculpt.graph.source import source_of
 from netsculpt.graph.terms import Term, leaves
 from netsculpt.measure.nodes import arguments_of, operation
@@ -52,9 +52,7 @@ class Read:
     def columns(self) -> Tensor:
         """int64 [m, c] the columns of every unit, of the weight as [outputs, inputs · kernel]."""
         taps = math.prod(self.operations[0].kernel)
-        unused = int((self.unit < 0).sum())
-        entries = self.unit.argsort(stable=True)[unused:].reshape(int(self.unit.max()) + 1, -1)
-        return (entries[..., None] * taps + torch.arange(taps)).flatten(1)
+        return (entries_by_unit(self.unit)[..., None] * taps + torch.arange(taps)).flatten(1)
 
     @property
     def gates(self) -> Tensor:

@@ -21,6 +21,13 @@ class Accuracy(NamedTuple):
     chance: float
 
 
+def logits_of(answer: Any) -> Any:
+    """What an answer has as ``logits``; itself where it has none."""
+    if isinstance(answer, Mapping) and "logits" in answer:
+        return answer["logits"]
+    return getattr(answer, "logits", answer)
+
+
 def right_of(answer: Any, target: Any) -> tuple[int, int] | None:
     """(examples whose class has the largest output, classes); None where targets are no classes.
 
@@ -28,9 +35,7 @@ def right_of(answer: Any, target: Any) -> tuple[int, int] | None:
         answer: float [examples, classes], or something with such ``logits``.
         target: int64 [examples], or a mapping with such ``labels``.
     """
-    logits = getattr(
-        answer, "logits", answer["logits"] if isinstance(answer, Mapping) and "logits" in answer else answer
-    )
+    logits = logits_of(answer)
     labels = target.get("labels") if isinstance(target, Mapping) else target
     if not isinstance(logits, Tensor) or not isinstance(labels, Tensor):
         return None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netsculpt.errors import MeasureError
 from netsculpt.graph import Axis, Graph
-from netsculpt.graph.positions import contains, labels
+from netsculpt.graph.positions import contains, entries_by_unit, labels
 from netsculpt.graph.terms import Term, leaves
 from netsculpt.measure.nodes import operation
 from netsculpt.measure.once import once
@@ -150,8 +150,7 @@ class _Terms:
         dim = next((number for number, each in enumerate(dims) if contains(each, {term: None})), None)
         if dim is None:
             return None
-        unit = labels(dims[dim], term, {})
-        entries = unit.argsort(stable=True)[int((unit < 0).sum()) :].reshape(axis.size, -1)
+        entries = entries_by_unit(labels(dims[dim], term, {}))
         batch = next((number for number, each in enumerate(dims) if contains(each, self._batch)), None)
         if batch is None:
             return Reading(value, user, dim, entries, 0, None)

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 
 from netsculpt.graph import Axis, Graph
 from netsculpt.graph.axes import Place
-from netsculpt.graph.positions import contains, labels
+from netsculpt.graph.positions import contains, entries_by_unit, labels
 from netsculpt.graph.source import source_of
 from netsculpt.graph.terms import Term
 from netsculpt.measure.kinks import KINKED
@@ -122,7 +122,7 @@ class _Program:
             if not made:
                 return f"{name} makes its units in another way than a linear layer or a convolution"
             unit = labels(self._graph.tensors[name][dim], term, {})
-            rows = unit.argsort(stable=True)[int((unit < 0).sum()) :].reshape(axis.size, -1)
+            rows = entries_by_unit(unit)
             weights.append(Weight(name, dim, rows, made[0].bias, len(unit)))
             producers.extend(made)
             if rows.shape[1] != sum(self._count(place) for place in axis.producers if place[:2] == (name, dim)):

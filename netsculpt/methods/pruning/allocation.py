@@ -88,7 +88,7 @@ def allocate(
     return {each.axis: curves[each.axis].choice(curves[each.axis].size + each.units) for each in chosen}
 
 
-def harms(curve: Curve, trial: Trial) -> Harms:
+def harms_of(curve: Curve, trial: Trial) -> Harms:
     """Number of units -> how far the network's answers move when only this axis is pruned.
 
     Tried for two numbers of units; between and beyond, a power of the curve's error through both.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
 from netsculpt.measure import Statistics
+from netsculpt.measure.labels import logits_of
 
 Distance: TypeAlias = Literal["kl", "squared"]
 
@@ -30,19 +30,11 @@ def discrepancy(distance: Distance, original: Any, pruned: Any) -> Tensor:
         pruned: the same of the other network.
     """
     if distance == "kl":
-        p, q = (F.log_softmax(_logits(each).double(), dim=-1) for each in (original, pruned))
+        p, q = (F.log_softmax(logits_of(each).double(), dim=-1) for each in (original, pruned))
         return (p.exp() * (p - q)).sum(-1).mean()  # what F.kl_div says, which torch.func.vmap runs one by one
     pairs = list(zip(_floats(original), _floats(pruned), strict=True))
     energy = torch.stack([before.square().sum() for before, _ in pairs]).sum()
     return torch.stack([(after - before).square().sum() for before, after in pairs]).sum() / energy.clamp(min=1e-300)
-
-
-def _logits(answer: Any) -> Tensor:
-    if isinstance(answer, Mapping) and "logits" in answer:
-        answer = answer["logits"]
-    found = getattr(answer, "logits", answer)
-    assert isinstance(found, Tensor)
-    return found
 
 
 def _floats(answer: Any) -> list[Tensor]:

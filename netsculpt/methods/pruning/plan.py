@@ -11,7 +11,7 @@ from netsculpt.choice import Limits, Solver
 from netsculpt.edit import Assign, Budget, Plan, Prune
 from netsculpt.errors import ArgumentError, BudgetError, MeasureError
 from netsculpt.measure import Statistics
-from netsculpt.methods.pruning.allocation import Harms, Latency, Trial, allocate, harms
+from netsculpt.methods.pruning.allocation import Harms, Latency, Trial, allocate, harms_of
 from netsculpt.methods.pruning.curves import Choice, Curve, Select, curve
 from netsculpt.methods.pruning.globally import global_curve
 from netsculpt.methods.pruning.refits import Fitted, Matching, Refit, fit
@@ -111,7 +111,7 @@ class _Pruning:
         for name in self.names:
             if name not in locally:
                 found = curve(self.stats, name, self.select)
-                locally[name] = found, harms(found, self._trial)
+                locally[name] = found, harms_of(found, self._trial)
         self._curves = {name: locally[name][0] for name in self.names}
         self._harms = {name: locally[name][1] for name in self.names}
 
