@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from bench.experiments.convnets import make
 from bench.experiments.data import DIRECTORY, Images, load
-from bench.experiments.training import evaluate, optimizer_of, train
+from bench.experiments.training import BATCH, evaluate, optimizer_of, train
 
 ROUNDS = 12
 WAYS: dict[str, Callable[[], Any]] = {
@@ -96,6 +96,21 @@ def to_share(model: nn.Module, way: str, whole: bool, share: float, data: Images
     return best[1], best[2]
 
 
+def remeasure(model: nn.Module, data: Images) -> None:
+    """Batch norms' averages from these pictures, as `ns.recalibrate` takes them."""
+    norms = [each for each in model.modules() if isinstance(each, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over batches
+    model.train()
+    with torch.no_grad():
+        for pictures, _ in data.batches(BATCH):
+            model(pictures)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
 def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.experiments.peer_prune", description=__doc__)
     parser.add_argument("network")
@@ -120,6 +135,8 @@ def main(given: list[str] | None = None) -> None:
                 params, macs = cost(own, test_set.pictures[:1])
                 line |= {"ratio": ratio, "params": params, "macs": macs, "share": macs / full}
                 line["accuracy"] = evaluate(own, test_set)[1]
+                remeasure(own, calibration)
+                line["recalibrated"] = evaluate(own, test_set)[1]
                 if options.finetune:
                     train(own, optimizer_of(own), train_set, options.finetune, 0)
                     line["finetuned"] = evaluate(own, test_set)[1]

@@ -31,6 +31,7 @@ from netsculpt.methods.pruning.refits import fit
 
 EXAMPLES, CALIBRATION, BATCH = 60_000, 512, 128
 SHARES = (0.7, 0.5, 0.3)  # of the MACs that stay
+TRAINED_ON = 0.5  # the share at which networks are also trained for one epoch
 REFITTED = ("l2", "taylor", "random")  # criteria that are also tried with our refit
 Way = Callable[[Statistics, ns.Budget], ns.Plan]
 
@@ -100,6 +101,8 @@ def peer(python: str, name: str, seed: int, options: argparse.Namespace) -> list
     for share in options.shares:
         command = [python, "-m", "bench.experiments.peer_prune", name, str(weights_file(options.cache, name, seed))]
         command += ["--data", str(options.data), "--share", str(share), "--calibration", str(CALIBRATION)]
+        if options.finetune and share == TRAINED_ON:
+            command += ["--finetune", "1"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found += [{"share": share} | json.loads(line) for line in done.stdout.splitlines()]
     return found
@@ -113,7 +116,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES))
     parser.add_argument("--ways", nargs="+", choices=list(ways()), default=list(ways()))
-    parser.add_argument("--finetune", nargs="*", default=[], help="ways that are also trained on, at half of the MACs")
+    parser.add_argument("--finetune", nargs="*", default=[], help="ways also trained an epoch, at half the MACs")
     parser.add_argument("--peer-python", help="an interpreter with torch-pruning")
     parser.add_argument("--out", type=Path, help="file of the numbers, as JSON")
     options = parser.parse_args(given)
@@ -128,7 +131,7 @@ def main(given: list[str] | None = None) -> None:
             lines.append(whole | {"way": "unpruned", "share": 1.0, "accuracy": evaluate(model, test_set)[1]})
             for line in pruned(model, calibration, test_set, options.shares, options.ways):
                 own = line.pop("model", None)
-                if own is not None and line["way"] in options.finetune and line["share"] == 0.5:
+                if own is not None and line["way"] in options.finetune and line["share"] == TRAINED_ON:
                     train(own, optimizer_of(own), train_set, 1, seed)
                     line["finetuned"] = evaluate(own, test_set)[1]
                 lines.append(whole | line)
