@@ -21,7 +21,7 @@ from netsculpt.edit import (
     uniform_pruning,
 )
 from netsculpt.graph import Graph, trace
-from netsculpt.methods import Tolerance, prune, prune_by, split
+from netsculpt.methods import Tolerance, Tuning, grow, prune, prune_by, split
 from netsculpt.train import GrowSchedule, Sculptor, recalibrate
 
 __version__ = "0.1.0"
@@ -38,6 +38,7 @@ __all__ = [
     "Sculptor",
     "Split",
     "Tolerance",
+    "Tuning",
     "Widen",
     "__version__",
     "apply",
@@ -45,6 +46,7 @@ __all__ = [
     "choice",
     "edit",
     "graph",
+    "grow",
     "history",
     "load",
     "measure",

@@ -175,7 +175,7 @@ def drawn(place: Place, tensor: Tensor, owner: object, widen: Widen, units: Tens
         return torch.zeros(shape)
     if kind == "running_var" or (kind == "weight" and _is_norm(owner)):
         return torch.ones(shape)
-    if kind in {"bias", "running_mean"} or (isinstance(widen.init, str) and widen.init == "zero"):
+    if kind in {"bias", "running_mean"} or widen.zeros:
         return torch.zeros(shape)
     if place.role is Role.FOLLOWER and tensor.dim() == 1:
         return torch.full(shape, float(tensor.detach().double().mean()))

@@ -94,14 +94,16 @@ class Widen:
         axis: name of the axis.
         n: how many.
         init: ``"random"`` draws incoming weights like those that are there, ``"zero"`` leaves them zero; or values by
-            tensor name, [n, entries of a unit's slice], of incoming or outgoing tensors, the others drawn at random.
+            tensor name, [n, entries of a unit's slice], of incoming or outgoing tensors, the others as ``rest`` says.
         seed: of the random weights.
+        rest: ``"random"`` or ``"zero"``, of the incoming weights that ``init`` gives no values for.
     """
 
     axis: str
     n: int
     init: str | Slices = "random"
     seed: int = 0
+    rest: str = "random"
     kind: ClassVar[str] = "widen"
 
     def __post_init__(self) -> None:
@@ -111,10 +113,17 @@ class Widen:
         object.__setattr__(self, "seed", _whole(self.seed, f"seed {what}"))
         if self.n < 1:
             raise ArgumentError(f"n {what} must be above 0, not {self.n}")
+        if self.rest not in ("random", "zero"):
+            raise ArgumentError(f"rest {what} must be 'random' or 'zero', not {self.rest!r}")
         if isinstance(self.init, Mapping):
             object.__setattr__(self, "init", _values(self.init, f"init {what}"))
         elif self.init not in ("random", "zero"):
             raise ArgumentError(f"init {what} must be 'random', 'zero' or slices by tensor name, not {self.init!r}")
+
+    @property
+    def zeros(self) -> bool:
+        """Whether incoming weights without values are zero."""
+        return (self.init if isinstance(self.init, str) else self.rest) == "zero"
 
     def __str__(self) -> str:
         return f"widen {self.axis}: {self.n} more"

@@ -10,19 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netsculpt.edit.residual import Residual
 from netsculpt.errors import ArgumentError, EditError
 
+OWN = {"Residual": Residual}  # beside those of torch.nn
 SIMPLE = (bool, int, float, str, type(None))
 
 
 def to_spec(module: nn.Module, state: bool = True) -> dict[str, Any]:
-    """A layer of torch.nn, or an ``nn.Sequential`` of such, as data; ``state``: with its parameters and buffers.
+    """A layer of torch.nn, or an ``nn.Sequential`` or ``Residual`` of such, as data; ``state``: with what it holds.
 
     Raises:
         EditError: the layer is of another class, or its attributes do not say how it was made.
     """
     kind = type(module).__name__
-    if getattr(nn, kind, None) is not type(module):
+    if _class(kind) is not type(module):
         raise EditError(f"{kind} is not a layer of torch.nn (or a Sequential of such), so it cannot be saved as data")
     if isinstance(module, nn.Sequential):
         return {"class": kind, "layers": {name: to_spec(child, state) for name, child in module.named_children()}}
@@ -42,11 +44,11 @@ def from_spec(spec: Mapping[str, Any]) -> nn.Module:
     Raises:
         ArgumentError: it is no such description.
     """
-    kind = getattr(nn, str(spec.get("class")), None)
+    kind = _class(str(spec.get("class")))
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise ArgumentError(f"a layer must be of a class in torch.nn, not {spec.get('class')!r}")
     if "layers" in spec:
-        return nn.Sequential(OrderedDict((name, from_spec(child)) for name, child in spec["layers"].items()))
+        return kind(OrderedDict((name, from_spec(child)) for name, child in spec["layers"].items()))
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in spec["arguments"].items()}
     with torch.random.fork_rng(devices=[]):  # the initial weights are another's, or nobody's
         module = kind(**arguments)
@@ -57,6 +59,10 @@ def from_spec(spec: Mapping[str, Any]) -> nn.Module:
         module.get_submodule(name.rpartition(".")[0]).to(tensor.dtype if tensor.is_floating_point() else None)
     module.load_state_dict(state, strict=bool(state))
     return module
+
+
+def _class(name: str) -> Any:
+    return OWN.get(name) or getattr(nn, name, None)
 
 
 def _arguments(module: nn.Module) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from netsculpt.measure.ranks import summed
 from netsculpt.measure.statistics import LossFn, Statistics, versions
 from netsculpt.measure.units import find_units
 
-Purpose: TypeAlias = Literal["split", "prune"]
+Purpose: TypeAlias = Literal["split", "prune", "grow"]
 T = TypeVar("T")
 BYTES = 2 << 30
 
@@ -47,8 +47,9 @@ def measure(
             the model, which then is the target, too.
         loss_fn: ``loss_fn(model's answer, target)``, a scalar: the mean over a batch.
         for_: what the pass is for, one or several: ``"split"`` keeps how the loss bends with the units, ``"prune"``
-            what units add to the operations that use them, which needs no gradients. What is asked for later and was
-            not kept is measured then, by another pass over the same batches.
+            what units add to the operations that use them, which needs no gradients; ``"grow"`` keeps the loss and
+            the batches alone. What is asked for later and was not kept is measured then, by another pass over the same
+            batches.
         step: length of the offsets that are to be tried, in the units of the weights.
         kink: what bends at a kink of an activation: ``"triangle"`` of the width of the step, or the β of a softplus
             whose second derivative stands for it (3 in the published code).

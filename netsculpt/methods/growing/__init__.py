@@ -1,0 +1,6 @@
+"""Growing: candidates attached to a network, tuned, scored and chosen."""
+
+from netsculpt.methods.growing.plan import grow
+from netsculpt.methods.growing.tuning import Tuning
+
+__all__ = ["Tuning", "grow"]

@@ -1,0 +1,140 @@
+"""Firefly descent as a plan: the best network in the neighbourhood of the one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import get_args
+
+from netsculpt.choice import Limits, Solver
+from netsculpt.edit import Budget, Plan
+from netsculpt.errors import ArgumentError
+from netsculpt.measure import Statistics
+from netsculpt.measure.batches import Batch
+from netsculpt.methods.growing.groups import Kind
+from netsculpt.methods.growing.layers import candidates as layers_for
+from netsculpt.methods.growing.materialise import plan_of
+from netsculpt.methods.growing.overlay import Overlay
+from netsculpt.methods.growing.scores import Path, integrated, loss_with
+from netsculpt.methods.growing.selection import count, select
+from netsculpt.methods.growing.tuning import Tuning, draw, tune
+
+
+def grow(
+    stats: Statistics,
+    budget: Budget | Limits,
+    *,
+    kinds: Sequence[Kind] = ("split", "new"),
+    new_units: float | Mapping[str, int] = 0.5,
+    layer_units: float = 1.0,
+    axes: Iterable[str] | None = None,
+    after: Iterable[str] | None = None,
+    tuning: Tuning | None = None,
+    retuning: Tuning | None = None,
+    nodes: int = 3,
+    path: Path = "joint",
+    rounds: int = 1,
+    held_out: float = 0.25,
+    solver: Solver = "greedy",
+    latency: Callable[[Mapping[str, int]], float] | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Make a network wider and deeper by what lowers its loss most: firefly descent.
+
+    Candidates of all kinds are attached to a copy of the model, tuned by gradient steps while the model's own weights
+    stay, scored by integrated gradients on data that did not tune them, and chosen together within the budget. The
+    accepted ones are tuned once more and become edits. The plan predicts the change of the loss on all of the
+    calibration data, by running the model with the accepted candidates.
+
+    Args:
+        stats: of ``measure(..., for_="grow")``, or for anything else, of the model as it is.
+        budget: of the model afterwards; or ``Limits``: caps by axis and group, several budgets, ``units`` for an exact
+            number of candidates.
+        kinds: what to grow by, one or several: "split", a unit becomes two at θ ± δ with half of its outgoing weights;
+            "new", a unit with weights of its own; "layer", a residual layer, made of the hidden units that are chosen.
+        new_units: candidates for new units, as a share of an axis's size, at least one; or by axis name.
+        layer_units: hidden units of a candidate layer, as a share of the width that it reads.
+        axes: names of the axes that may get wider; all that can by default.
+        after: names of the layers behind which new ones may stand; by default activations and blocks.
+        tuning: of all candidates.
+        retuning: of the accepted ones; like ``tuning`` by default. ``Tuning(batches=0)`` for none.
+        nodes: n of the integral's midpoint rule.
+        path: "joint" or "coordinate", as in ``netsculpt.methods.growing.integrated``.
+        rounds: accept so many blocks of candidates one after the other, and score the rest anew after each.
+        held_out: share of the calibration batches that scores and does not tune, where there are four at least.
+        solver: ``"greedy"`` or ``"exact"``, as in ``netsculpt.choice.choose``.
+        latency: seconds by sizes, for budgets with a latency, as there.
+        seed: of the candidates' first values.
+
+    Returns:
+        A plan of ``Split``, ``Widen`` and ``InsertLayer``, without any where no candidate helps or fits. ``after`` has
+        the cost with the layers.
+
+    Raises:
+        ArgumentError: an argument makes no sense, or nothing of these kinds can be attached to the model.
+        BudgetError: the budget or the limits make no sense, or are exceeded already.
+        MeasureError: the model has changed since it was measured, or the loss with the candidates is not finite.
+
+    Source: L. Wu, B. Liu, P. Stone, Q. Liu, "Firefly Neural Architecture Descent: a General Approach for Growing
+    Neural Networks" (2020).
+    """
+    _check(kinds, new_units, nodes, rounds, held_out, path)
+    stats.require_current()
+    limits = budget if isinstance(budget, Limits) else Limits(budget)
+    tuning = Tuning() if tuning is None else tuning
+    overlay = _attached(stats, kinds, new_units, layer_units, axes, after)
+    train, judge = parted(stats.data, held_out)
+    draw(overlay, tuning, seed)
+    tune(overlay, train, stats.loss_fn, tuning)
+    gates = overlay.off()
+    for number in range(rounds):
+        scores = integrated(overlay, judge, stats.loss_fn, nodes, path, gates)
+        share = 1 / (rounds - number)
+        gates, _ = select(overlay, scores, limits, solver=solver, latency=latency, accepted=gates, share=share)
+    if not count(gates):
+        return Plan.of(stats.graph, [], predicted=0.0)
+    tune(overlay, train, stats.loss_fn, tuning if retuning is None else retuning, gates)
+    predicted = loss_with(overlay, stats.data, stats.loss_fn, gates) - stats.loss
+    return plan_of(stats.model, stats.graph, overlay, gates, predicted)
+
+
+def parted(batches: Sequence[Batch], held_out: float) -> tuple[list[Batch], list[Batch]]:
+    """Batches that tune, and batches that judge; all do both where there are fewer than four."""
+    kept = max(1, round(held_out * len(batches))) if held_out and len(batches) >= 4 else 0
+    return (list(batches[:-kept]), list(batches[-kept:])) if kept else (list(batches), list(batches))
+
+
+def _attached(
+    stats: Statistics,
+    kinds: Sequence[Kind],
+    new_units: float | Mapping[str, int],
+    layer_units: float,
+    axes: Iterable[str] | None,
+    after: Iterable[str] | None,
+) -> Overlay:
+    layers = layers_for(stats.model, stats.graph, layer_units, after) if "layer" in kinds else []
+    if isinstance(new_units, Mapping):
+        counts = {stats.graph[name].name: each for name, each in new_units.items()}
+    else:
+        counts = {axis.name: max(1, round(new_units * axis.size)) for axis in stats.graph}
+    names = None if axes is None else [stats.graph[name].name for name in axes]
+    overlay = Overlay(stats.model, stats.graph, axes=names, kinds=kinds, new_units=counts, layers=layers)
+    if not overlay.groups:
+        why = next((f"{name}: {reason}" for name, reason in overlay.reasons.items()), "it has no axis that can grow")
+        raise ArgumentError(f"nothing of kinds {', '.join(kinds)} can be attached to the model; {why}")
+    return overlay
+
+
+def _check(
+    kinds: Sequence[Kind], new_units: float | Mapping[str, int], nodes: int, rounds: int, held_out: float, path: str
+) -> None:
+    if isinstance(kinds, str) or not kinds or any(each not in get_args(Kind) for each in kinds):
+        raise ArgumentError(f"kinds must be one or several of {', '.join(get_args(Kind))}, not {kinds!r}")
+    if not isinstance(new_units, Mapping) and not new_units > 0:
+        raise ArgumentError(f"new_units must be a share above 0, or numbers by axis name, not {new_units!r}")
+    for name, value in (("nodes", nodes), ("rounds", rounds)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ArgumentError(f"{name} must be a whole number above 0, not {value!r}")
+    if path not in get_args(Path):
+        raise ArgumentError(f"path must be one of {', '.join(get_args(Path))}, not {path!r}")
+    if not 0 <= held_out < 1:
+        raise ArgumentError(f"held_out must be a share in [0, 1), not {held_out!r}")

@@ -1,0 +1,175 @@
+"""Tuning candidates: gradient steps on their values alone, within a ball."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from netsculpt.errors import ArgumentError, MeasureError
+from netsculpt.measure import LossFn
+from netsculpt.measure.batches import Batch, on
+from netsculpt.methods.growing.groups import Group
+from netsculpt.methods.growing.overlay import Gates, Overlay
+
+FIRST = 0.1  # norm of a split's first offset, of the radius: at zero its gradient is exactly zero
+SMALL = 0.01  # of a new unit's first outgoing weights, of the norm of those that are there
+TINY = 1e-30
+HE = math.sqrt(2)  # norm of a hidden unit's incoming weights that keeps the variance through a ReLU
+
+
+def _adam(values: list[Tensor]) -> Optimizer:
+    return Adam(values, lr=2e-3)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How candidates are tuned.
+
+    Attributes:
+        batches: gradient steps, a batch each; 0 leaves the candidates as they were drawn.
+        optimizer: makes an optimizer of the candidates' values.
+        radius: bound of the norm of an offset, and of a new unit's incoming and outgoing weights, as a multiple of the
+            mean norm of such weights of the axis's units. Steps are projected onto it.
+        patience: stop when the mean loss of so many batches is no better than that of as many before; None for never.
+        progress: tell on stderr how far it is.
+    """
+
+    batches: int = 100
+    optimizer: Callable[[list[Tensor]], Optimizer] = _adam
+    radius: float = 1.0
+    patience: int | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.batches, bool) or not isinstance(self.batches, int) or self.batches < 0:
+            raise ArgumentError(f"batches of a tuning must be a whole number, at least 0, not {self.batches!r}")
+        if not 0 < self.radius < math.inf:
+            raise ArgumentError(f"radius of a tuning must be above 0, not {self.radius!r}")
+        if self.patience is not None and (not isinstance(self.patience, int) or self.patience < 1):
+            raise ArgumentError(f"patience of a tuning must be a number of batches above 0, not {self.patience!r}")
+
+
+def draw(overlay: Overlay, tuning: Tuning, seed: int) -> None:
+    """First values: small offsets in random directions; new units like those that are there, with little weight."""
+    for number, group in enumerate(overlay.groups.values()):
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        for names, norm in _parts(group, tuning):
+            first = FIRST if group.kind == "split" else SMALL if names[0] in group.gated else 1 / tuning.radius
+            for name in names:
+                values = group.values[name]
+                drawn = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+                drawn = torch.zeros_like(drawn) if name.endswith("bias") and group.kind != "split" else drawn
+                values.copy_(drawn)
+            _scale(group, names, partial(_onto, first * norm))
+
+
+def tune(
+    overlay: Overlay, batches: Sequence[Batch], loss_fn: LossFn, tuning: Tuning, gates: Gates | None = None
+) -> list[float]:
+    """Gradient steps on the candidates' values; the losses before each.
+
+    Args:
+        overlay: its values are changed.
+        batches: used in turn.
+        loss_fn: of the model's answer and the target.
+        tuning: how.
+        gates: which candidates are on; all by default. Those that are off stay what they are.
+
+    Raises:
+        MeasureError: the loss is not finite.
+    """
+    values = [value for group in overlay.groups.values() for value in group.values.values()]
+    losses: list[float] = []
+    if not values or not tuning.batches:
+        return losses
+    for value in values:
+        value.requires_grad_()
+    optimizer = tuning.optimizer(values)
+    try:
+        for number, batch in enumerate(islice(cycle(batches), tuning.batches)):
+            loss = batch_loss(overlay, batch, loss_fn, overlay.tensors(gates))
+            found = torch.autograd.grad(loss, values, allow_unused=True)
+            for value, gradient in zip(values, found, strict=True):
+                value.grad = gradient
+            optimizer.step()
+            project(overlay, tuning)
+            losses.append(float(loss.detach()))
+            if tuning.progress:
+                _tell(number + 1, tuning.batches, losses[-1])
+            if tuning.patience is not None and stands_still(losses, tuning.patience):
+                break
+    finally:
+        for value in values:
+            value.requires_grad_(False)
+            value.grad = None
+        if tuning.progress and losses:
+            print(file=sys.stderr)
+    return losses
+
+
+def batch_loss(overlay: Overlay, batch: Batch, loss_fn: LossFn, tensors: dict[str, Tensor]) -> Tensor:
+    """The mean loss of a batch.
+
+    Raises:
+        ArgumentError: it is no scalar.
+        MeasureError: it is not finite.
+    """
+    inputs, target = on(overlay.net, batch)
+    loss = loss_fn(overlay.run(inputs, tensors), target)
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        raise ArgumentError("loss_fn must return a scalar tensor, the mean over the batch")
+    if not bool(loss.isfinite()):
+        raise MeasureError(f"the loss with candidates attached is {float(loss.detach())}; tune with a smaller radius")
+    return loss.reshape(())
+
+
+@torch.no_grad()
+def project(overlay: Overlay, tuning: Tuning) -> None:
+    """Bring the candidates' values back into their balls."""
+    for group in overlay.groups.values():
+        for names, norm in _parts(group, tuning):
+            _scale(group, names, partial(_into, norm))
+
+
+def stands_still(losses: Sequence[float], patience: int) -> bool:
+    """Whether the mean of the last ``patience`` losses is no better than that of as many before."""
+    if len(losses) < 2 * patience:
+        return False
+    return sum(losses[-patience:]) >= sum(losses[-2 * patience : -patience])
+
+
+def _parts(group: Group, tuning: Tuning) -> Iterable[tuple[list[str], float]]:
+    """Names whose values a bound holds for together, and the bound."""
+    made = [name for name in group.values if group.kind == "split" or name not in group.gated]
+    used = [name for name in group.values if name not in made]
+    bounds = (HE, 1 / math.sqrt(group.size)) if group.kind == "layer" else group.norms
+    found = zip((made, used), bounds, strict=True)
+    return [(names, tuning.radius * bound) for names, bound in found if names]
+
+
+def _onto(radius: float, norms: Tensor) -> Tensor:
+    return radius / norms.clamp(min=TINY)
+
+
+def _into(radius: float, norms: Tensor) -> Tensor:
+    return (radius / norms.clamp(min=TINY)).clamp(max=1)
+
+
+@torch.no_grad()
+def _scale(group: Group, names: Sequence[str], factor: Callable[[Tensor], Tensor]) -> None:
+    norms = torch.stack([group.values[name].double().square().sum(1) for name in names]).sum(0).sqrt()
+    by = factor(norms)
+    for name in names:
+        group.values[name].mul_(by.to(group.values[name].dtype)[:, None])
+
+
+def _tell(done: int, of: int, loss: float) -> None:
+    print(f"\rtuning candidates {done}/{of}, loss {loss:.4g}", end="", file=sys.stderr, flush=True)
