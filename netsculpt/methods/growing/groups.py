@@ -57,7 +57,7 @@ class Group:
         size: how many.
         values: tensor name -> [candidates, entries of a unit's slice].
         gated: the names whose values the gate multiplies: offsets, or outgoing weights.
-        writes: where the values go, by tensor name.
+        writes: where the values go, by the name of a tensor of the copy.
         norms: mean norms of the incoming and the outgoing slices of the units that are there.
     """
 

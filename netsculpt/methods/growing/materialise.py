@@ -57,7 +57,7 @@ def _filled(module: nn.Module, group: Group, path: str) -> nn.Module:
     """The residual layer with all of its candidates' values."""
     own = copy.deepcopy(module)
     for name, values in group.values.items():
-        (write,) = group.writes[name]
+        (write,) = group.writes[name]  # inserted layers stay whole
         parameter = own.get_parameter(name.removeprefix(f"{path}."))
         rows = values.reshape(write.at.numel(), *write.rest).movedim(0, write.dim)
         with torch.no_grad():

@@ -18,9 +18,11 @@ from netsculpt.edit import InsertLayer, Plan, Split, Widen, apply
 from netsculpt.errors import NetsculptError
 from netsculpt.graph import Axis, Graph
 from netsculpt.graph.axes import Place
+from netsculpt.graph.gather import Gather
 from netsculpt.graph.positions import labels
 from netsculpt.graph.program import Inputs
 from netsculpt.graph.tracing import retrace
+from netsculpt.methods.growing.blocks import in_blocks
 from netsculpt.methods.growing.groups import (
     Group,
     Kind,
@@ -86,10 +88,10 @@ class Overlay:
         for group in self.groups.values():
             gate = None if gates is None else gates[group.key]
             for name, writes in group.writes.items():
-                values = group.values[name]
-                if gate is not None and name in group.gated:
-                    values = values * gate.to(values.dtype)[:, None]
                 for write in writes:
+                    values = group.values[write.values]
+                    if gate is not None and write.values in group.gated:
+                        values = values * gate.to(values.dtype)[:, None]
                     found[name] = found[name].index_add(write.dim, write.at.flatten(), _moved(write, values))
         return found
 
@@ -187,13 +189,31 @@ class Overlay:
                 found.append(group(name, "new", widen.n, units))
         for name in self.inserted:
             found.append(group(name, "layer", before[name], torch.arange(before[name])))
+        groups = {each.key: each for each in found}
         if edits:
             apply(plan, self.net, graph=self.graph, check=False)
             self.graph.resize(before)
+            self._into_blocks(tensors, gathers, groups)
         written = {name for each in found for name in each.writes}
         tensors = dict(self.net.named_parameters()) | dict(self.net.named_buffers())
         self._base = {name: tensors[name].detach() for name in written}
-        return {each.key: each for each in found}
+        return groups
+
+    def _into_blocks(
+        self, weights: Mapping[str, Tensor], gathers: Mapping[str, Gather], groups: Mapping[tuple[str, Kind], Group]
+    ) -> None:
+        """Compute layers in blocks, unless the model's code asks a layer for its weight and not for its answer."""
+        before = {key: dict(group.writes) for key, group in groups.items()}
+        layers = [path for _, path in self.inserted.values()]
+        replaced = in_blocks(self.net, self.graph, weights, gathers, groups, layers)
+        try:
+            with torch.no_grad():
+                self.net(*self.graph.inputs.args, **self.graph.inputs.kwargs)
+        except AttributeError:
+            for path, layer in replaced.items():
+                self.net.set_submodule(path, layer)
+            for key, group in groups.items():
+                group.writes = before[key]
 
 
 def _insert(net: nn.Module, graph: Graph, layers: Sequence[InsertLayer]) -> dict[str, tuple[InsertLayer, str]]:

@@ -100,9 +100,11 @@ def _slopes(overlay: Overlay, batch: Batch, loss_fn: LossFn, gates: Gates) -> Sc
 
 def _slope(group: Group, gradients: Mapping[str, Tensor]) -> Tensor:
     values, along = [], []
-    for name in group.gated & gradients.keys():
-        for write in group.writes[name]:
-            spread = write.spread(group.values[name])
+    for name, writes in group.writes.items():
+        for write in writes:
+            if name not in gradients or write.values not in group.gated:
+                continue
+            spread = write.spread(group.values[write.values])
             gradient = gradients[name].index_select(write.dim, write.at.flatten()).movedim(write.dim, 0)
             values.append(spread.reshape(group.size, -1).contiguous())
             along.append(gradient.reshape(group.size, -1).contiguous())
