@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import get_args
 
 from netsculpt.choice import Limits, Solver
-from netsculpt.edit import Budget, Plan
+from netsculpt.edit import Budget, InsertLayer, Plan
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import Statistics
 from netsculpt.measure.batches import Batch
@@ -17,6 +17,7 @@ from netsculpt.methods.growing.overlay import Overlay
 from netsculpt.methods.growing.scores import Path, integrated, loss_with
 from netsculpt.methods.growing.selection import count, select
 from netsculpt.methods.growing.tuning import Tuning, draw, tune
+from netsculpt.methods.growing.widening import Init, widened
 
 
 def grow(
@@ -24,7 +25,8 @@ def grow(
     budget: Budget | Limits,
     *,
     kinds: Sequence[Kind] = ("split", "new"),
-    new_units: float | Mapping[str, int] = 0.5,
+    init: Init = "firefly",
+    new_units: float | Mapping[str, int] | None = None,
     layer_units: float = 1.0,
     axes: Iterable[str] | None = None,
     after: Iterable[str] | None = None,
@@ -51,7 +53,11 @@ def grow(
             number of candidates.
         kinds: what to grow by, one or several: "split", a unit becomes two at θ ± δ with half of its outgoing weights;
             "new", a unit with weights of its own; "layer", a residual layer, made of the hidden units that are chosen.
-        new_units: candidates for new units, as a share of an axis's size, at least one; or by axis name.
+        init: what new units are: "firefly", all of the above; or of width alone and without tuning: "gradmax" and
+            "tiny", as in ``netsculpt.methods.growing.initial``, chosen by the gains that those promise; "net2net",
+            copies of random units; "random" ones that count for nothing at first. The last two grow all axes alike.
+        new_units: candidates for new units, as a share of an axis's size, at least one; or by axis name. By default
+            half of its size for "firefly", and as many as it has for the others.
         layer_units: hidden units of a candidate layer, as a share of the width that it reads.
         axes: names of the axes that may get wider; all that can by default.
         after: names of the layers behind which new ones may stand; by default activations and blocks.
@@ -77,11 +83,19 @@ def grow(
     Source: L. Wu, B. Liu, P. Stone, Q. Liu, "Firefly Neural Architecture Descent: a General Approach for Growing
     Neural Networks" (2020).
     """
+    if init not in get_args(Init):
+        raise ArgumentError(f"init must be one of {', '.join(get_args(Init))}, not {init!r}")
+    new_units = (0.5 if init == "firefly" else 1.0) if new_units is None else new_units
     _check(kinds, new_units, nodes, rounds, held_out, path)
     stats.require_current()
     limits = budget if isinstance(budget, Limits) else Limits(budget)
+    names = [axis.name for axis in stats.graph] if axes is None else [stats.graph[name].name for name in axes]
+    counts = _counts(stats, names, new_units)
+    if init != "firefly":
+        return widened(stats, limits, init, counts, solver=solver, latency=latency, seed=seed)
     tuning = Tuning() if tuning is None else tuning
-    overlay = _attached(stats, kinds, new_units, layer_units, axes, after)
+    layers = layers_for(stats.model, stats.graph, layer_units, after) if "layer" in kinds else []
+    overlay = _attached(stats, kinds, names, counts, layers)
     train, judge = parted(stats.data, held_out)
     draw(overlay, tuning, seed)
     tune(overlay, train, stats.loss_fn, tuning)
@@ -103,20 +117,19 @@ def parted(batches: Sequence[Batch], held_out: float) -> tuple[list[Batch], list
     return (list(batches[:-kept]), list(batches[-kept:])) if kept else (list(batches), list(batches))
 
 
+def _counts(stats: Statistics, names: Sequence[str], new_units: float | Mapping[str, int]) -> dict[str, int]:
+    if isinstance(new_units, Mapping):
+        return {stats.graph[name].name: each for name, each in new_units.items()}
+    return {name: max(1, round(new_units * stats.graph[name].size)) for name in names}
+
+
 def _attached(
     stats: Statistics,
     kinds: Sequence[Kind],
-    new_units: float | Mapping[str, int],
-    layer_units: float,
-    axes: Iterable[str] | None,
-    after: Iterable[str] | None,
+    names: Sequence[str],
+    counts: Mapping[str, int],
+    layers: Sequence[InsertLayer],
 ) -> Overlay:
-    layers = layers_for(stats.model, stats.graph, layer_units, after) if "layer" in kinds else []
-    if isinstance(new_units, Mapping):
-        counts = {stats.graph[name].name: each for name, each in new_units.items()}
-    else:
-        counts = {axis.name: max(1, round(new_units * axis.size)) for axis in stats.graph}
-    names = None if axes is None else [stats.graph[name].name for name in axes]
     overlay = Overlay(stats.model, stats.graph, axes=names, kinds=kinds, new_units=counts, layers=layers)
     if not overlay.groups:
         why = next((f"{name}: {reason}" for name, reason in overlay.reasons.items()), "it has no axis that can grow")
