@@ -1,0 +1,1 @@
+"""Growing: what to add to a network, and where."""
