@@ -22,27 +22,31 @@ class Played(NamedTuple):
     Attributes:
         values: name of a value -> what it was, before anything wrote over it.
         gradients: name of an operation -> dL/d(its result), L the batch's share of the mean loss.
-        examples: the batch's share of all examples, divided by its own number: what a sum becomes a mean by.
     """
 
     values: dict[str, Tensor]
     gradients: dict[str, Tensor]
-    examples: float
+
+    @property
+    def bytes(self) -> int:
+        """What it holds."""
+        return sum(each.nbytes for each in (*self.values.values(), *self.gradients.values()))
 
 
-def played(stats: Statistics, values: Collection[str], gradients: Collection[str]) -> Iterator[Played]:
-    """All batches of this rank, one after the other.
+def played(stats: Statistics, values: Collection[str], gradients: Collection[str], start: int = 0) -> Iterator[Played]:
+    """The batches of this rank, one after the other.
 
     Args:
         stats: of the model as it is.
         values: names of the values to keep.
         gradients: names of the operations at whose results gradients are wanted.
+        start: number of the first batch.
 
     Raises:
         MeasureError: the model has changed since it was measured, or a gradient is not finite.
     """
     stats.require_current()
-    for batch in stats.data:
+    for batch in stats.data[start:]:
         yield _one(stats, batch, values, gradients)
 
 
@@ -59,7 +63,7 @@ def _one(stats: Statistics, batch: Batch, values: Collection[str], gradients: Co
         known[name] = torch.zeros_like(result) if gradient is None else gradient
         if not bool(known[name].isfinite().all()):
             raise MeasureError(f"the gradient at the result of {name} is not finite")
-    return Played(playback.kept, known, 1 / stats.examples)
+    return Played(playback.kept, known)
 
 
 class _Tapped(Playback):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from netsculpt.errors import MeasureError
-from netsculpt.measure import Statistics
 from netsculpt.measure.consumers import Read
 from netsculpt.measure.producers import Producer
 from netsculpt.measure.ranks import summed
-from netsculpt.methods.growing.initial.playing import Played, played, working
+from netsculpt.methods.growing.initial.playing import Played, working
+from netsculpt.methods.growing.initial.shifted import SecondMoment, shiftable
 
 CHUNK = 64 << 20  # bytes of patches at a time
 LARGEST = 8192  # inputs of a consumer whose covariance is formed
@@ -49,6 +49,7 @@ class _Fit:
                 "use project=False"
             )
         self._inputs = weight.new_zeros(size, size, dtype=torch.float64)
+        self._shifted: dict[str, SecondMoment] = {}
         self._cross = weight.new_zeros(size, weight.shape[read.dim], dtype=torch.float64)
 
     def add(self, batch: Played) -> None:
@@ -59,12 +60,17 @@ class _Fit:
             rows = weight.movedim(operation.dim, 0).flatten(1)
             found = rows if bias is None else torch.cat([rows, bias[:, None]], 1)
             self._cross += found.T
+            if shiftable(operation):
+                self._shifted.setdefault(operation.node, SecondMoment(operation)).add(x)
+                continue
             for part in x.split(operation.examples(x, CHUNK)):
                 patches = operation.patches(part, self._biased)
                 self._inputs += patches.T @ patches
 
     def update(self) -> Update:
         """Of all ranks; of several best ones the least."""
+        for each in self._shifted.values():
+            self._inputs += each.total()
         summed(self._inputs), summed(self._cross)
         found = pseudo_root(self._inputs, self._weight.dtype)
         solved = (found @ (found.T @ self._cross)).T
@@ -89,15 +95,19 @@ def pseudo_root(matrix: Tensor, dtype: torch.dtype, rank: float | None = None, r
     return vectors[:, counts] * (values[counts] + ridge * float(values.mean())).rsqrt()
 
 
-def updates(stats: Statistics, reads: Iterable[Read], state: Mapping[str, Tensor]) -> dict[str, Update]:
-    """Weight -> its best update. One pass over the calibration data.
+def updates(batches: Iterable[Played], reads: Iterable[Read], state: Mapping[str, Tensor]) -> dict[str, Update]:
+    """Weight -> its best update.
+
+    Args:
+        batches: the calibration data, with what the weights' operations take, and the gradients at what they give.
+        reads: the weights.
+        state: the model's parameters.
 
     Raises:
         MeasureError: a weight has too many inputs.
     """
     fits = {read.weight: _Fit(read, state[read.weight]) for read in reads}
-    operations = [operation for read in reads for operation in read.operations]
-    for batch in played(stats, {each.source for each in operations}, {each.node for each in operations}):
+    for batch in batches:
         for fit in fits.values():
             fit.add(batch)
     return {name: fit.update() for name, fit in fits.items()}
