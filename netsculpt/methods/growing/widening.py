@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 
 from netsculpt.choice import Limits, Option, Solver, choose
 from netsculpt.edit import Plan, Widen
-from netsculpt.edit.edits import Edit
 from netsculpt.errors import ArgumentError, MeasureError
 from netsculpt.measure import Statistics
 from netsculpt.methods.growing.evenly import evenly, net2net, random_units
