@@ -91,8 +91,11 @@ def allocate(
 def harms_of(curve: Curve, trial: Trial) -> Harms:
     """Number of units -> how far the network's answers move when only this axis is pruned.
 
-    Tried for two numbers of units; between and beyond, a power of the curve's error through both.
+    Tried for two numbers of units; between and beyond, a power of the curve's error through both. Of a single unit,
+    which stays, nothing is tried.
     """
+    if not curve.errors:
+        return {}
     errors = {
         count: max(error, FLOOR * (1 - count / curve.size)) for count, error in curve.errors.items()
     }  # an error that ends early says that there are few positions, not that units are worthless

@@ -260,3 +260,16 @@ def test_what_is_written_through_a_view_is_seen_in_what_it_is_a_view_of() -> Non
     stats = sculptor.measure([(x, model(x).argmax(1))], F.cross_entropy, for_="prune")
     done = sculptor.apply(ns.prune(stats, ns.Budget(macs="80%"), axes=["a"]))
     assert done.predicted == pytest.approx(done.measured, rel=1e-9) and abs(done.measured) > 1e-6
+
+
+@pytest.mark.parametrize("objective", ["local", "global", "both"])
+def test_an_axis_of_one_unit_stays_and_does_not_keep_others_from_being_pruned(objective: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 1), nn.Tanh(), nn.Linear(1, 9), nn.Tanh(), nn.Linear(9, 3)).double()
+    x = torch.randn(50, 6).double()
+    sculptor = ns.Sculptor(model, x[:2])
+    stats = sculptor.measure([(x, model(x).detach())], F.mse_loss, for_="prune")
+    plan = ns.prune(stats, ns.Budget(params="60%"), objective=objective)  # type: ignore[arg-type]
+    assert [edit.axis for edit in plan.edits if isinstance(edit, ns.Prune)] == ["2"]
+    done = sculptor.apply(plan)
+    assert done.predicted == pytest.approx(done.measured)
