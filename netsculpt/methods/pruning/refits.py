@@ -154,9 +154,11 @@ class _Fit:
         found = torch.ones(columns, dtype=torch.float64)
         for axis, read in by_axis.items():
             choice = self._choices[axis]
-            found[read.columns] = torch.nan
+            own = torch.ones_like(found)
+            own[read.columns] = torch.nan
             scales = torch.ones_like(choice.scales) if self._refit == "none" else choice.scales
-            found[read.columns[choice.units]] = scales.to(found)[:, None]
+            own[read.columns[choice.units]] = scales.to(found)[:, None]
+            found *= own  # a column may belong to two axes, such as a group's and a channel's within all groups
         return found
 
     def _data(self, read: Read, old: Tensor, kept: Tensor) -> Sequence[Data]:

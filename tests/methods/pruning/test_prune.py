@@ -273,3 +273,20 @@ def test_an_axis_of_one_unit_stays_and_does_not_keep_others_from_being_pruned(ob
     assert [edit.axis for edit in plan.edits if isinstance(edit, ns.Prune)] == ["2"]
     done = sculptor.apply(plan)
     assert done.predicted == pytest.approx(done.measured)
+
+
+@pytest.mark.parametrize("refit", ["none", "scale", "least_squares"])
+def test_a_column_of_two_axes_goes_with_either(refit: str) -> None:
+    """Behind a convolution in groups: whole groups are units of one axis, a channel of every group of another."""
+    torch.manual_seed(0)
+    groups = nn.Conv2d(8, 12, 3, stride=2, padding=1, groups=4)
+    model = nn.Sequential(nn.Conv2d(2, 8, 3), nn.ReLU(), groups, nn.ReLU(), nn.Flatten(), nn.Linear(108, 3)).double()
+    x = torch.randn(60, 2, 8, 8).double()
+    sculptor = ns.Sculptor(model, x[:2])
+    stats = sculptor.measure([(x, model(x).argmax(1))], F.cross_entropy, for_="prune")
+    limits = ns.Limits(ns.Budget(params="50%"), widths={"0/0": (2, None), "0/1": (2, None), "2/1": (2, None)})
+    plan = ns.prune(stats, limits, refit=refit)  # type: ignore[arg-type]
+    pruned = {edit.axis for edit in plan.edits if isinstance(edit, ns.Prune)}
+    assert pruned >= {"0/0", "2/1"}
+    done = sculptor.apply(plan)
+    assert done.predicted == pytest.approx(done.measured, rel=1e-9)
