@@ -32,13 +32,13 @@ def right_of(answer: Any, target: Any) -> tuple[int, int] | None:
     """(examples whose class has the largest output, classes); None where targets are no classes.
 
     Args:
-        answer: float [examples, classes], or something with such ``logits``.
+        answer: float [examples, classes], or something with such ``logits``; a single column tells no class from another.
         target: int64 [examples], or a mapping with such ``labels``.
     """
     logits = logits_of(answer)
     labels = target.get("labels") if isinstance(target, Mapping) else target
     if not isinstance(logits, Tensor) or not isinstance(labels, Tensor):
         return None
-    if logits.dim() != 2 or labels.dtype != torch.int64 or labels.shape != logits.shape[:1]:
+    if logits.dim() != 2 or logits.shape[1] < 2 or labels.dtype != torch.int64 or labels.shape != logits.shape[:1]:
         return None
     return int((logits.argmax(1) == labels).sum()), logits.shape[1]

@@ -290,3 +290,21 @@ def test_a_column_of_two_axes_goes_with_either(refit: str) -> None:
     assert pruned >= {"0/0", "2/1"}
     done = sculptor.apply(plan)
     assert done.predicted == pytest.approx(done.measured, rel=1e-9)
+
+
+def test_one_logit_for_two_classes_is_a_number_and_no_class() -> None:
+    """Its softmax is 1 whatever it says: no accuracy, chance or divergence comes of it."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 1)).double()
+    x = torch.randn(64, 6).double()
+    labels = (model(x)[:, 0] > 0).long()
+    sculptor = ns.Sculptor(model, x[:2])
+    stats = sculptor.measure(
+        [(x, labels)],
+        lambda answer, target: F.binary_cross_entropy_with_logits(answer[:, 0], target.double()),
+        for_="prune",
+    )
+    assert stats.accuracy is None
+    original = model(x).detach()
+    sculptor.apply(ns.prune(stats, tolerance=ns.Tolerance(discrepancy=0.01)))
+    assert 0 < float((model(x) - original).square().sum() / original.square().sum()) <= 0.01
