@@ -32,7 +32,8 @@ def right_of(answer: Any, target: Any) -> tuple[int, int] | None:
     """(examples whose class has the largest output, classes); None where targets are no classes.
 
     Args:
-        answer: float [examples, classes], or something with such ``logits``; a single column tells no class from another.
+        answer: float [examples, classes], or something with such ``logits``; one column tells no
+            class from another.
         target: int64 [examples], or a mapping with such ``labels``.
     """
     logits = logits_of(answer)
