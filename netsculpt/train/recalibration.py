@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import torch
@@ -26,12 +27,13 @@ def recalibrate(model: nn.Module, batches: Iterable[Any]) -> None:
         batches: inputs of the model: a tensor, a tuple of arguments, or a dict of keyword arguments, each.
 
     Raises:
-        ArgumentError: there is no batch.
+        ArgumentError: there is no batch. After this, or an error of the model's, the statistics are what they were.
     """
     norms = [each for each in model.modules() if isinstance(each, _BatchNorm) and each.running_mean is not None]
     modes = {each: each.training for each in model.modules()}
     momenta = {each: each.momentum for each in norms}
-    device = next(model.parameters()).device
+    before = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
+    device = next((each.device for each in chain(model.parameters(), model.buffers())), None)
     seen = 0
     try:
         model.eval()
@@ -40,10 +42,14 @@ def recalibrate(model: nn.Module, batches: Iterable[Any]) -> None:
                 norm.reset_running_stats()
                 norm.momentum = None  # the mean of all batches
                 norm.train()
-            batch = pytree.tree_map_only(Tensor, lambda leaf: leaf.to(device), given)
+            batch = pytree.tree_map_only(Tensor, lambda leaf: leaf if device is None else leaf.to(device), given)
             args = batch if isinstance(batch, tuple) else () if isinstance(batch, dict) else (batch,)
             model(*args, **(batch if isinstance(batch, dict) else {}))
             seen += 1
+    except BaseException:
+        for buffer, value in before:
+            buffer.copy_(value)
+        raise
     finally:
         for norm, momentum in momenta.items():
             norm.momentum = momentum

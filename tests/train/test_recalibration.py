@@ -41,3 +41,20 @@ def test_no_batch_changes_nothing() -> None:
     with pytest.raises(ArgumentError, match="one batch at least"):
         recalibrate(model, [])
     assert model[0].running_mean.tolist() == [2.0] * 3 and not model[0].training
+
+
+def test_a_batch_that_fails_changes_nothing() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
+    model[1].running_mean.fill_(2.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        recalibrate(model, [torch.randn(5, 2), torch.randn(1, 2)])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not model[1].training and model[1].momentum == 0.1
+
+
+def test_a_model_without_parameters() -> None:
+    norm = nn.BatchNorm1d(3, affine=False)
+    x = torch.randn(20, 3)
+    recalibrate(norm, [x])
+    torch.testing.assert_close(norm.running_mean, x.mean(0))
