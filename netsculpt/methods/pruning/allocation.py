@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -86,6 +87,15 @@ def allocate(
     ]
     chosen = choose(options, stats.graph, limits, solver=solver, latency=latency).options
     return {each.axis: curves[each.axis].choice(curves[each.axis].size + each.units) for each in chosen}
+
+
+def between(curve: Curve) -> Harms:
+    """Number of units -> what is lost: on straight lines between the numbers that a curve passes through."""
+    found = dict(curve.errors)
+    for low, high in itertools.pairwise(sorted(curve.errors)):
+        slope = (curve.errors[high] - curve.errors[low]) / (high - low)
+        found |= {count: curve.errors[low] + slope * (count - low) for count in range(low + 1, high)}
+    return found
 
 
 def harms_of(curve: Curve, trial: Trial) -> Harms:

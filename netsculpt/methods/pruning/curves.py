@@ -48,7 +48,7 @@ class Curve:
         errors: number of kept units, below m -> what is lost. Every number with local imitation; with global
             imitation, which may take several units at once, those that it passes through.
         iterations: that number -> iterations that take the method there.
-        choice: which units are kept where as many are, one of ``errors``.
+        choice: which units are kept where as many are, up to the largest of ``errors``.
     """
 
     axis: str

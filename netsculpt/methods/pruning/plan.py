@@ -11,7 +11,7 @@ from netsculpt.choice import Limits, Solver
 from netsculpt.edit import Assign, Budget, Plan, Prune
 from netsculpt.errors import ArgumentError, BudgetError, MeasureError
 from netsculpt.measure import Statistics
-from netsculpt.methods.pruning.allocation import Harms, Latency, Trial, allocate, harms_of
+from netsculpt.methods.pruning.allocation import Harms, Latency, Trial, allocate, between, harms_of
 from netsculpt.methods.pruning.curves import Choice, Curve, Select, curve
 from netsculpt.methods.pruning.globally import global_curve
 from netsculpt.methods.pruning.refits import Fitted, Matching, Refit, fit
@@ -75,6 +75,8 @@ def prune(
     ):
         if value not in get_args(known):
             raise ArgumentError(f"{name} must be one of {', '.join(map(repr, get_args(known)))}, not {value!r}")
+    if tolerance is not None and not isinstance(tolerance, Tolerance):
+        raise ArgumentError(f"tolerance must be a Tolerance, such as Tolerance(loss=0.1), not {tolerance!r}")
     stats.require_current()
     if check_baseline:
         require_better_than_chance(stats)
@@ -105,7 +107,7 @@ class _Pruning:
         self._globally: dict[str, Curve] = known.setdefault("global", {})
         if self.objective == "global":
             self._curves = {name: self._global(name) for name in self.names}
-            self._harms: Mapping[str, Harms] = {name: each.errors for name, each in self._curves.items()}
+            self._harms: Mapping[str, Harms] = {name: between(each) for name, each in self._curves.items()}
             return
         locally = known.setdefault((self.select, self.refit, self.matching), {})
         for name in self.names:

@@ -198,6 +198,8 @@ def test_tolerances_that_make_no_sense() -> None:
         ns.prune(stats)
     with pytest.raises(ArgumentError, match="either a budget or a tolerance"):
         ns.prune(stats, ns.Budget(params="50%"), tolerance=ns.Tolerance(loss=0.1))
+    with pytest.raises(ArgumentError, match=r"tolerance must be a Tolerance, such as Tolerance\(loss=0.1\), not 0.02"):
+        ns.prune(stats, tolerance=0.02)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="must bound loss, accuracy or discrepancy"):
         ns.Tolerance()
     with pytest.raises(ArgumentError, match="accuracy of a tolerance must be a number, at least 0, not -1"):
@@ -307,4 +309,15 @@ def test_one_logit_for_two_classes_is_a_number_and_no_class() -> None:
     assert stats.accuracy is None
     original = model(x).detach()
     sculptor.apply(ns.prune(stats, tolerance=ns.Tolerance(discrepancy=0.01)))
-    assert 0 < float((model(x) - original).square().sum() / original.square().sum()) <= 0.01
+    assert 0 < float(discrepancy("squared", original, model(x).detach())) <= 0.01
+
+
+def test_a_wide_axis_ends_at_a_multiple_that_global_imitation_steps_over() -> None:
+    """130 units are taken three at a time, and 65 is no multiple of three."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 130), nn.Tanh(), nn.Linear(130, 3)).double()
+    x = torch.randn(40, 6).double()
+    stats = ns.Sculptor(model, x[:2]).measure([(x, model(x).argmax(1))], F.cross_entropy, for_="prune")
+    plan = ns.prune(stats, ns.Limits(ns.Budget(params="60%"), round_to=65), objective="global")
+    (edit,) = (each for each in plan.edits if isinstance(each, ns.Prune))
+    assert len(edit.keep) == len(set(edit.keep)) == 65
