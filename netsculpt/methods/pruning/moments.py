@@ -12,6 +12,7 @@ from torch import Tensor
 from netsculpt.measure.ranks import summed
 
 TINY = torch.finfo(torch.float64).tiny
+ROUNDING = 1e-15  # of the mean square of inputs: variances below it are what rounding leaves of constants
 
 
 class Fit(Protocol):
@@ -136,7 +137,9 @@ class _BySums(NamedTuple):
     centred: bool
 
     def solution(self, start: Tensor, ridge: float) -> Tensor:
-        damping = (ridge * self.xx.diagonal(dim1=1, dim2=2).mean(1)).clamp(min=TINY)
+        variance = self.xx.diagonal(dim1=1, dim2=2).mean(1)
+        square = variance + self.x.square().mean(1) if self.centred else variance
+        damping = torch.maximum(ridge * variance, ROUNDING * square).clamp(min=TINY)
         return start + _solved(self.xx, damping, (self.yx - start @ self.xx).mT).mT
 
     def constant(self, weights: Tensor) -> Tensor:
@@ -162,7 +165,8 @@ class _ByRows(NamedTuple):
 
     def solution(self, start: Tensor, ridge: float) -> Tensor:
         x, y = self._parts  # (XᵀX + λ)⁻¹ Xᵀ = Xᵀ (X Xᵀ + λ)⁻¹, and there are fewer rows than columns
-        damping = (ridge * x.square().mean((1, 2)) * x.shape[1]).clamp(min=TINY)
+        variance, square = (each.square().mean((1, 2)) for each in (x, self.x))
+        damping = (torch.maximum(ridge * variance, ROUNDING * square) * x.shape[1]).clamp(min=TINY)
         return start + (x.mT @ _solved(x @ x.mT, damping, y - x @ start.mT)).mT
 
     def constant(self, weights: Tensor) -> Tensor:

@@ -321,3 +321,18 @@ def test_a_wide_axis_ends_at_a_multiple_that_global_imitation_steps_over() -> No
     plan = ns.prune(stats, ns.Limits(ns.Budget(params="60%"), round_to=65), objective="global")
     (edit,) = (each for each in plan.edits if isinstance(each, ns.Prune))
     assert len(edit.keep) == len(set(edit.keep)) == 65
+
+
+def test_inputs_that_never_change_are_not_fitted_to() -> None:
+    """What rounding leaves of the variance of constants made weights beyond all numbers."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+    x = torch.randn(64, 6)
+    with torch.no_grad():
+        model[0].weight.zero_()
+        model[0].bias.fill_(-1)
+    original = model(x).detach()
+    sculptor = ns.Sculptor(model, x[:2])
+    stats = sculptor.measure([(x, original.argmax(1))], F.cross_entropy, for_="prune")
+    sculptor.apply(ns.prune(stats, ns.Budget(params="50%")))
+    torch.testing.assert_close(model(x).detach(), original)
