@@ -114,8 +114,8 @@ def test_sums_are_made_when_they_are_asked_for() -> None:
 
 def test_what_cannot_be_measured_is_refused() -> None:
     subject = case("Strided")
-    with pytest.raises(ArgumentError, match="for_ must be one or several of 'split', 'prune', not 'grow'"):
-        statistics(subject, for_="grow")
+    with pytest.raises(ArgumentError, match="for_ must be one or several of 'split', 'prune', 'grow', not 'guess'"):
+        statistics(subject, for_="guess")
     stats = statistics(subject, for_="prune")
     frozen = next(iter(stats.unread))
     with pytest.raises(ArgumentError, match=f"the consumers of axis '{frozen}' cannot be imitated"):

@@ -16,7 +16,7 @@ from netsculpt.methods.growing.initial import NewUnits, gradmax, tiny
 from netsculpt.methods.trial import tried
 
 Init: TypeAlias = Literal["firefly", "gradmax", "tiny", "net2net", "random"]
-AMPLITUDES: dict[str, tuple[float, ...]] = {"gradmax": (1.0,), "tiny": (1.0, 0.3, 0.1, 0.03, 0.01)}  # that are tried
+AMPLITUDES: dict[str, tuple[float, ...]] = {"gradmax": (1.0,), "tiny": (1.0, 0.1, 1e-2, 1e-3, 1e-4)}  # that are tried
 BIAS = 1e-3  # of GradMax's units where the activation has no slope at 0
 
 
