@@ -1,0 +1,1 @@
+"""A growth step of firefly descent, beside the published route."""
