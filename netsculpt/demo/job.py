@@ -44,7 +44,8 @@ def epochs_in(settings: Settings) -> int:
     """Epochs of one trial, over all its networks."""
     first, *later = settings.epochs
     controls = 2 * sum(later) + 2 * sum(settings.epochs) + settings.tuning_epochs
-    return first + sum(later) + 3 * settings.tuning_epochs + controls
+    firefly = sum(later) + settings.tuning_epochs
+    return first + sum(later) + 3 * settings.tuning_epochs + firefly + controls
 
 
 def _make(out: Path) -> None:

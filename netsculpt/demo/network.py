@@ -105,24 +105,3 @@ def widths_of(net: nn.Sequential) -> Widths:
     """Units of every place, input to output."""
     first, second, third, hidden = (place.units for place in places(net))
     return first, second, third, hidden
-
-
-def count_parameters(net: nn.Module) -> int:
-    """Trainable numbers, those of batch norms included."""
-    return sum(parameter.numel() for parameter in net.parameters())
-
-
-@torch.no_grad()
-def count_macs(net: nn.Sequential) -> int:
-    """Multiply-accumulates of convolutions and linear layers for one image (batch norms fold away)."""
-    x: Tensor = torch.zeros(1, *IMAGE, dtype=next(net.parameters()).dtype)
-    total = 0
-    for layer in net:
-        if isinstance(layer, nn.BatchNorm2d):  # changes no shape, and in train mode would take note of the zeros
-            continue
-        x = layer(x)
-        if isinstance(layer, nn.Conv2d):
-            total += layer.weight.numel() * x.shape[2] * x.shape[3]
-        elif isinstance(layer, nn.Linear):
-            total += layer.weight.numel()
-    return total

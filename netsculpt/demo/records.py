@@ -70,13 +70,23 @@ class Pruning:
     curves: dict[str, list[float]]
 
 
+@dataclass(frozen=True)
+class Change:
+    """A step of the second story; ``what`` was edited, and the loss change that it was predicted to make and made."""
+
+    what: str
+    predicted: float
+    measured: float
+
+
 @dataclass
 class Trial:
-    """One seed: the story and its controls. ``losses``: name of a network -> training loss after every epoch."""
+    """One seed: the stories and their controls. ``losses``: name of a network -> training loss after every epoch."""
 
     seed: int
     epochs: tuple[int, int, int]
     stages: list[Stage] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     pruning: Pruning | None = None
+    changes: dict[str, Change] = field(default_factory=dict)  # of the second story, by the name of the stage
     losses: dict[str, list[float]] = field(default_factory=dict)

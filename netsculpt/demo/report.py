@@ -26,6 +26,9 @@ COMPARED = (
     story.MAGNITUDE_REFIT_TUNED,
     story.MAGNITUDE_TUNED,
     story.PRUNED_SCRATCH,
+    story.WIDER,
+    story.WIDER_PRUNED,
+    story.WIDER_TUNED,
 )
 
 
@@ -81,6 +84,7 @@ def page(trials: Sequence[Trial], settings: Settings, data: Digits, seconds: flo
         "## Splitting: predicted and measured\n\n" + _SPLITTING,
         *(_round(number, growth, settings) for number, growth in enumerate(first.rounds, 1)),
         _pruning(first),
+        _firefly(first),
         f"## Is it worth it? Everything over {_runs(trials)}\n\n"
         f"{tables.comparison_table(trials, COMPARED)}\n\n{_comparison_notes(trials, settings, data)}",
         _measured(settings, data, seconds),
@@ -89,7 +93,8 @@ def page(trials: Sequence[Trial], settings: Settings, data: Digits, seconds: flo
 
 
 _HOW_TO_READ = (
-    "Widths are the units of the three convolutions and of the hidden linear layer. MACs are the multiply-accumulates "
+    "Widths are the units of the three convolutions and of the hidden linear layer, and of residual layers where they "
+    "stand. MACs are the multiply-accumulates "
     'of one image. "After split" is the network right after its units were split, before any further training: the '
     "accuracy should barely move, because a split hardly changes the function. It only opens directions to train in."
 )
@@ -112,7 +117,8 @@ def _introduction(trials: Sequence[Trial], settings: Settings, data: Digits) -> 
         "images to train on). Its most promising neurons are **split** in two, it trains on, they are split again, and "
         f"it trains on. Then one of the layers that grew, {first.pruning.layer}, is **pruned** back to its first width "
         "by choosing the units from which the next layer can best rebuild what it used to see. Controls run beside it: "
-        "the same networks from scratch, random splits, no splits, and pruning by magnitude."
+        "the same networks from scratch, random splits, no splits, and pruning by magnitude. A second story grows the "
+        "same seed **wider and deeper** by firefly descent and prunes it back."
     )
 
 
@@ -125,12 +131,28 @@ def verdicts(trials: Sequence[Trial]) -> list[str]:
         "Growing against training the same widths from scratch for as many epochs: "
         + _duel(trials, story.GROWN, story.SCRATCH)
         + _cost(trials, story.GROWN, story.SCRATCH),
+        "Grown wider and deeper by firefly descent against split, no larger: "
+        + _duel(trials, story.WIDER, story.GROWN),
+        "Pruned back and tuned, firefly against split: " + _duel(trials, story.WIDER_TUNED, story.PRUNED_TUNED),
         "Right after pruning, greedy with refit against magnitude: " + _duel(trials, story.PRUNED, story.MAGNITUDE),
         "Right after pruning, greedy against magnitude, both refitted: "
         + _duel(trials, story.PRUNED, story.MAGNITUDE_REFIT),
         "Pruned and tuned against the same widths from scratch for as many epochs: "
         + _duel(trials, story.PRUNED_TUNED, story.PRUNED_SCRATCH),
     ]
+
+
+def _firefly(trial: Trial) -> str:
+    return (
+        "## Wider and deeper: firefly descent\n\n"
+        "The second story starts from the same trained seed. To a copy of it everything is attached that it could grow "
+        "by: offsets ±δ of the two copies of every unit, new units, and residual layers behind every activation. The "
+        "candidates alone are tuned for a few batches, each is scored by the integral of the loss's gradient along its "
+        "gate, and the best, of all kinds together, are made by edits up to the parameters and MACs of the split "
+        "network. At the end local imitation prunes it to the MACs of the first story's pruned network, over all "
+        "layers at once. Losses are those on the training images; what is predicted comes from the network with the "
+        f"candidates attached, or with the units left out, before anything is edited.\n\n{tables.change_table(trial)}"
+    )
 
 
 def _prediction(made: Sequence[Rung]) -> str:

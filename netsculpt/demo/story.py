@@ -1,4 +1,4 @@
-"""One trial: grow a narrow network in two rounds, prune a widened layer back, and train its controls."""
+"""One trial: a narrow network grown and pruned back, by splitting and by firefly descent, and its controls."""
 
 import copy
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from netsculpt.demo import pruning, splitting, surgery
+from netsculpt.demo import firefly, pruning, splitting, surgery
 from netsculpt.demo.data import Digits
-from netsculpt.demo.network import build_network, count_macs, count_parameters, places, widths_of
+from netsculpt.demo.network import build_network, places, widths_of
 from netsculpt.demo.records import Pruning, Round, Rung, Settings, SplitUnit, Stage, Trial
 from netsculpt.demo.splitting import Split
 from netsculpt.demo.training import evaluate, train
@@ -19,6 +19,8 @@ NARROW, RANDOM, SCRATCH = "seed never grown", "random splits", "grown widths fro
 MAGNITUDE, MAGNITUDE_TUNED = "pruned: by magnitude", "by magnitude, tuned"
 MAGNITUDE_REFIT, MAGNITUDE_REFIT_TUNED = "pruned: by magnitude + refit", "by magnitude + refit, tuned"
 PRUNED_SCRATCH = "pruned widths from scratch"
+WIDER_ONCE, WIDER_TRAINED, WIDER_TWICE = "after firefly 1", "firefly, trained on", "after firefly 2"
+WIDER, WIDER_PRUNED, WIDER_TUNED = "firefly: trained on", "firefly: pruned back", "firefly: pruned, tuned"
 LADDER = (2.0, 1.0, 0.5, 0.25)  # multiples of the step at which prediction and measurement are compared
 
 
@@ -36,6 +38,7 @@ class Story:
         self._stage(SEED, seed_net, cost)
         grown, grown_cost = self._grow(seed_net, cost)
         pruned = self._prune(grown, grown_cost)
+        self._firefly(seed_net, cost)
         self._controls(seed_net, cost, grown, pruned)
         return self.trial
 
@@ -92,6 +95,26 @@ class Story:
             self._stage(tuned, net, cost + self._train(net, tuned, self.settings.tuning_epochs))
         return pruned
 
+    def _firefly(self, seed_net: nn.Sequential, cost: int) -> None:
+        """Grow the same seed wider and deeper within the same sizes, and prune it back to the same cost."""
+        net, data, changes = copy.deepcopy(seed_net), self.data.train, self.trial.changes
+        for name, trained, like, epochs in (
+            (WIDER_ONCE, WIDER_TRAINED, SPLIT_ONCE, self.settings.epochs[1]),
+            (WIDER_TWICE, WIDER, SPLIT_TWICE, self.settings.epochs[2]),
+        ):
+            most = self._named(like)
+            changes[name] = firefly.wider_and_deeper(net, data, most.parameters, most.macs, self.trial.seed)
+            self._stage(name, net, cost)
+            cost += self._train(net, "firefly", epochs)
+            self._stage(trained, net, cost)
+        changes[WIDER_PRUNED] = firefly.back(net, data, self._named(PRUNED).macs)
+        self._stage(WIDER_PRUNED, net, cost)
+        self._stage(WIDER_TUNED, net, cost + self._train(net, WIDER_TUNED, self.settings.tuning_epochs))
+
+    def _named(self, name: str) -> Stage:
+        (found,) = (stage for stage in self.trial.stages if stage.name == name)
+        return found
+
     def _controls(self, seed_net: nn.Sequential, cost: int, grown: nn.Sequential, pruned: nn.Sequential) -> None:
         narrow, random = copy.deepcopy(seed_net), copy.deepcopy(seed_net)
         for name, net in ((NARROW, narrow), (RANDOM, random)):
@@ -123,13 +146,14 @@ class Story:
             self.tick(name)
 
         train(net, self.data.train, epochs, self.settings.rate, self.trial.seed + len(losses), each_epoch)
-        return count_macs(net) * epochs * len(self.data.train.labels)
+        return surgery.graph_of(net).cost().macs * epochs * len(self.data.train.labels)
 
     def _stage(self, name: str, net: nn.Sequential, training_macs: int) -> None:
         loss = evaluate(net, self.data.train).loss
         accuracy = evaluate(net, self.data.test).accuracy
-        sizes = widths_of(net), count_parameters(net), count_macs(net)
-        self.trial.stages.append(Stage(name, *sizes, loss, accuracy, training_macs))
+        graph = surgery.graph_of(net)
+        widths = tuple(axis.size for axis in graph.sculptable)
+        self.trial.stages.append(Stage(name, widths, *graph.cost(), loss, accuracy, training_macs))
 
 
 def random_plan(net: nn.Sequential, count: int, step: float, chance: torch.Generator) -> list[Split]:

@@ -71,6 +71,15 @@ def split_table(growth: Round) -> str:
     return markdown(header, rows)
 
 
+def change_table(trial: Trial) -> str:
+    """Every step of the second story, predicted and measured."""
+    header = ["step", "what", "predicted", "measured"]
+    rows = [
+        [name, each.what, f"{each.predicted:+.4f}", f"{each.measured:+.4f}"] for name, each in trial.changes.items()
+    ]
+    return markdown(header, rows)
+
+
 def curve_table(pruning: Pruning) -> str:
     """Unexplained variance after each kept unit, a column per way of pruning."""
     header = ["units kept", *(words(name) for name in pruning.curves)]
