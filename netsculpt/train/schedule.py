@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 from netsculpt.choice import Limits
-from netsculpt.edit import Budget
+from netsculpt.edit import Budget, Plan
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import LossFn
-from netsculpt.methods import split
+from netsculpt.methods import grow, split
 from netsculpt.train.sculptor import Applied, Sculptor
+
+
+METHODS: dict[str, Callable[..., Plan]] = {"split": split, "grow": grow}
 
 
 class GrowSchedule:
@@ -30,7 +33,8 @@ class GrowSchedule:
         patience: with ``every=None``: epochs without an improvement before the model grows.
         tolerance: the share of the loss that is an improvement.
         share: the share of its parameters by which the model may grow at once.
-        options: passed on to ``netsculpt.split``.
+        method: "split" for splitting steepest descent, "grow" for firefly descent.
+        options: passed on to ``netsculpt.split`` or ``netsculpt.grow``.
 
     Raises:
         ArgumentError: a number makes no sense.
@@ -48,11 +52,14 @@ class GrowSchedule:
         patience: int = 3,
         tolerance: float = 1e-3,
         share: float = 0.3,
+        method: Literal["split", "grow"] = "split",
         **options: Any,
     ) -> None:
         for name, value in (("every", every), ("patience", patience)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ArgumentError(f"{name} must be a whole number of epochs above 0, not {value!r}")
+        if method not in METHODS:
+            raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
         if not share > 0 or not 0 <= tolerance < 1:
             raise ArgumentError(f"share must be above 0 and tolerance in [0, 1), not {share!r} and {tolerance!r}")
         self._sculptor, self._loader, self._loss_fn = sculptor, loader, loss_fn
@@ -61,6 +68,7 @@ class GrowSchedule:
         self._limits = budget.limits(sculptor.graph.cost())
         self._bounded = budget
         self._every, self._patience, self._tolerance, self._share = every, patience, tolerance, share
+        self._method: Literal["split", "grow"] = method
         self._options = options
         self._losses: list[float] = []
         self._since = 0
@@ -82,8 +90,8 @@ class GrowSchedule:
         if self.finished or not self._is_time():
             return None
         self._since, self._losses = 0, []
-        stats = self._sculptor.measure(self._loader, self._loss_fn)
-        plan = split(stats, self._limits_now(), **self._options)
+        stats = self._sculptor.measure(self._loader, self._loss_fn, for_=self._method)
+        plan = METHODS[self._method](stats, self._limits_now(), **self._options)
         if not len(plan):
             self.finished = True
             return None

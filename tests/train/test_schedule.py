@@ -97,6 +97,16 @@ def test_options_reach_the_splitting() -> None:
         schedule.step()
 
 
+def test_it_grows_by_firefly_descent_too() -> None:
+    options = {"kinds": ("split", "new", "layer"), "tuning": ns.Tuning(batches=4)}
+    subject, schedule, optimizer = started(ns.Budget(params="150%"), every=1, method="grow", **options)
+    start = size(subject)
+    for _ in range(3):
+        done = schedule.step(epoch(subject, optimizer))
+        assert done is None or done.predicted == pytest.approx(done.measured, rel=1e-3, abs=1e-5)
+    assert schedule.grown and start < size(subject) <= 1.5 * start
+
+
 def test_a_latency_is_kept_too() -> None:
     budget, clock = ns.Budget(params="300%", latency=9.0), lambda sizes: float(sizes.get("up", 6))
     subject, schedule, _ = started(budget, every=1, share=10.0, step=0.02, latency=clock)
