@@ -56,6 +56,7 @@ def tiny(
 
     Raises:
         ArgumentError: an argument makes no sense.
+        GraphError: there is no such axis.
         MeasureError: the units do not answer 0 to 0, or are made, pooled or used in a way that is not known, or a
             consumer has too many inputs for ``project``; the model has changed since it was measured.
     """
@@ -73,7 +74,9 @@ def tiny(
     assert sums.second is not None and wanted is not None
     root = pseudo_root(sums.second, where.dtype, rank, ridge)
     basis, values, vectors = torch.linalg.svd(root.T @ wanted, full_matrices=False)
-    count = min(k, int((values > where.noise * (root.T @ sums.cross).norm()).sum()))  # nothing may be left but rounding errors
+    count = min(
+        k, int((values > where.noise * (root.T @ sums.cross).norm()).sum())
+    )  # nothing may be left but rounding errors
     roots = values[:count].sqrt()[:, None]
     incoming, out = roots * (root @ basis[:, :count]).T, -roots * vectors[:count]
     decrease = -((incoming @ sums.cross) * out).sum(1)

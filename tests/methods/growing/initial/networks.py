@@ -66,7 +66,18 @@ class Plain(nn.Module):
         return self.head(torch.tanh(self.b(torch.tanh(self.a(x[:, 0])))))
 
 
-OWN: dict[str, Callable[[], nn.Module]] = {each.__name__: each for each in (Residual, Averaged, Wide, Plain)}
+class Gated(nn.Module):
+    """Units multiplied with what depends on the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(torch.tanh(self.a(x)) * torch.sigmoid(x[:, :1, 1:-1, 1:-1])).mean((2, 3))
+
+
+OWN: dict[str, Callable[[], nn.Module]] = {each.__name__: each for each in (Residual, Averaged, Wide, Plain, Gated)}
 AXES = [
     ("Plain", "a"), ("Plain", "b"), ("Strided", "a"), ("Strided", "b"), ("Wide", "a"), ("Wide", "b"), ("Wide", "c"),
     ("Averaged", "a"), ("Averaged", "b"), ("Averaged", "c"), ("Residual", "stem"), ("Residual", "a"), ("Residual", "c"),
