@@ -76,20 +76,25 @@ def _together(place: Place, uses: Sequence[Use], plain: Sequence[Use], found: Se
     lefts: dict[int, list[Tensor]] = {}
     seconds: list[Tensor] = []
     for use, own, each in zip(uses, plain, found, strict=True):
-        factors = each.cross.new_zeros(place.width)
+        factors = each.cross.new_ones(place.width, 1)
         for way, one in zip(use.ways, own.ways, strict=True):
             factors[way.rows] = 1.0 if way.factor == one.factor else way.factor
-        crosses.setdefault(use.number, []).append(factors[:, None] * each.cross)
+        same = bool((factors == 1).all())
+        crosses.setdefault(use.number, []).append(each.cross if same else factors * each.cross)
         if each.left is not None:
-            lefts.setdefault(use.number, []).append(factors[:, None] * each.left)
+            lefts.setdefault(use.number, []).append(each.left if same else factors * each.left)
         if each.second is not None:
-            seconds.append(factors[:, None] * each.second * factors)
-    joined = [
-        torch.cat([torch.stack(sums[number]).sum(0) for number in sorted(sums)], 1) if sums else None
-        for sums in (crosses, lefts)
-    ]
-    assert joined[0] is not None
-    return Cross(joined[0], joined[1], torch.stack(seconds).sum(0) if seconds else None)
+            seconds.append(each.second if same else factors * each.second * factors.T)
+    joined = [_beside([_sum(sums[number]) for number in sorted(sums)]) for sums in (crosses, lefts) if sums]
+    return Cross(joined[0], joined[1] if lefts else None, _sum(seconds) if seconds else None)
+
+
+def _sum(sums: Sequence[Tensor]) -> Tensor:
+    return sums[0] if len(sums) == 1 else torch.stack(list(sums)).sum(0)
+
+
+def _beside(sums: Sequence[Tensor]) -> Tensor:
+    return sums[0] if len(sums) == 1 else torch.cat(list(sums), 1)
 
 
 class _Batches:

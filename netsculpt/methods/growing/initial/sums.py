@@ -79,17 +79,15 @@ class UseSums:
         """
         for way in self._use.ways:
             if way.producer.node in self._moments:
-                sums = self._moments[way.producer.node].total().chunk(len(self._both), 1)
-                for each, found in zip(self._both, sums, strict=True):
-                    each[way.rows] += way.factor * found
+                self._moments[way.producer.node].add_to([each[way.rows] for each in self._both], way.factor)
         if self._second is not None and self._squares is not None:
             (way,) = self._use.ways
-            self._second[way.rows, way.rows] += way.factor**2 * self._squares.total()
+            self._squares.add_to(self._second[way.rows, way.rows], way.factor**2)
         for total in (self._both, self._second):
             if total is not None and not bool(summed(total).isfinite().all()):
                 raise MeasureError(f"what {self._use.operation.node} would get of new units is not finite")
         left = None if self._update is None else self._both[1]
-        return Cross(self._both[0], left, None if self._second is None else self._second / examples)
+        return Cross(self._both[0], left, None if self._second is None else self._second.div_(examples))
 
     def _gradients(self, batch: Played) -> list[Tensor]:
         """At the use's results, and what is left of it."""
