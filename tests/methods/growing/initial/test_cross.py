@@ -199,11 +199,11 @@ def test_pictures_of_other_sizes_are_summed_together() -> None:
         for a, b in pairs:
             moments[number].add(a, b)
             seconds[number].add(a)
-    crosses, seconds_total = torch.zeros(3, 19, 18, dtype=torch.float64), torch.zeros(3, 19, 19, dtype=torch.float64)
+    crosses, squared = torch.zeros(3, 19, 18, dtype=torch.float64), torch.zeros(3, 19, 19, dtype=torch.float64)
     for number in range(3):
         moments[number].add_to([crosses[number]])
-        seconds[number].add_to(seconds_total[number])
-    for each in (crosses, seconds_total):
+        seconds[number].add_to(squared[number])
+    for each in (crosses, squared):
         assert float(each[0].norm()) > 0
         torch.testing.assert_close(each[2], each[0] + each[1])
 
