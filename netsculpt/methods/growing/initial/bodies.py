@@ -100,7 +100,10 @@ class Body:
         if "batch_norm" in name:
             return self._normed(node, now[inside[0].name], lifted)
         if not isinstance(node.target, torch._ops.OpOverload) or not is_pointwise(node.target):
-            raise MeasureError(f"new units cannot be followed through an operation of this kind: {source_of(node)}")
+            raise MeasureError(
+                f"new units of {self._unit.axis!r} cannot be followed through {source_of(node)}: only batch norms, "
+                "pools and operations on single entries are known"
+            )
         return self._pointwise(node, now)
 
     def _normed(self, node: fx.Node, before: Response, lifted: Mapping[str, float]) -> Response:
@@ -129,8 +132,17 @@ class Body:
         for name, gradient in zip(leaves, found, strict=True):
             factor = 0.0 if gradient is None else float(gradient)
             for number, slope in now[name].slopes.items():
-                _add(slopes, number, Slope(slope.factor * factor, slope.pools), node)
+                self._add(slopes, number, Slope(slope.factor * factor, slope.pools), node)
         return Response(float(result.detach()), slopes)
+
+    def _add(self, slopes: dict[int, Slope], number: int, slope: Slope, node: fx.Node) -> None:
+        before = slopes.get(number)
+        if before is None or before.factor == 0:
+            slopes[number] = slope
+        elif slope.factor != 0:
+            if before.pools != slope.pools:
+                raise MeasureError(f"new units of {self._unit.axis!r} meet in {source_of(node)} after different pools")
+            slopes[number] = Slope(before.factor + slope.factor, slope.pools)
 
     def _side(self, node: fx.Node, operand: fx.Node) -> Tensor:
         """What an operand from elsewhere is for a new unit."""
@@ -139,7 +151,9 @@ class Body:
             return torch.full((1,), self.followers[name], dtype=torch.float64)
         if name is not None and self._state[name].numel() == 1:
             return self._state[name].detach().double().reshape(1)
-        raise MeasureError(f"new units meet values there that depend on the data, {operand.name}: {source_of(node)}")
+        raise MeasureError(
+            f"new units of {self._unit.axis!r} meet {operand.name} in {source_of(node)}, which depends on the data"
+        )
 
     def _followers(self) -> list[tuple[str, float]]:
         """Parameters and buffers that the body takes, and what they are for a new unit."""
@@ -171,16 +185,6 @@ class Body:
         return None
 
 
-def _add(slopes: dict[int, Slope], number: int, slope: Slope, node: fx.Node) -> None:
-    before = slopes.get(number)
-    if before is None or before.factor == 0:
-        slopes[number] = slope
-    elif slope.factor != 0:
-        if before.pools != slope.pools:
-            raise MeasureError(f"new units meet themselves there after different pools: {source_of(node)}")
-        slopes[number] = Slope(before.factor + slope.factor, slope.pools)
-
-
 def pooled(node: fx.Node, x: Tensor, channel: int) -> Tensor:
     """A pool of the body at other values, of any number of channels.
 
@@ -194,7 +198,7 @@ def pooled(node: fx.Node, x: Tensor, channel: int) -> Tensor:
     if name == "mean":
         dims = arguments.get("dim")
         if not dims or {dim % x.dim() for dim in dims} & {0, channel % x.dim()}:
-            raise MeasureError(f"new units are averaged over examples or with other units: {source_of(node)}")
+            raise MeasureError(f"new units are averaged over examples or with other units in {source_of(node)}")
     if not name.startswith("max_pool"):
         rest = {key: value for key, value in arguments.items() if key not in ("self", "input", "dtype")}
         call: Callable[..., Tensor] = node.target  # type: ignore[assignment]

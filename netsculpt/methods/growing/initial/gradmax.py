@@ -41,6 +41,7 @@ def gradmax(stats: Statistics, axis: str, k: int, *, scale: float = 0.5, bias: f
 
     Raises:
         ArgumentError: an argument makes no sense, or the units have no bias that could be set.
+        GraphError: there is no such axis.
         MeasureError: the units do not answer 0 to 0, or get no gradient there, or are made, pooled or used in a way
             that is not known; the model has changed since it was measured.
     """

@@ -68,7 +68,8 @@ class Lag:
             start = min(first, entries - length)
             weights = torch.zeros_like(lacking)
             weights[first:last] = lacking[first:last]
-            found.append(_Part(start, length, weights[start : start + length], int(own[0]), len(own), spacing))
+            part = weights[start : start + length]
+            found.append(_Part(start, length, None if (part == 1).all() else part, int(own[0]), len(own), spacing))
         return found
 
 
@@ -86,7 +87,7 @@ class _Part:
     def of(self, b: Tensor, dim: int) -> Tensor:
         """These entries of b, by their weights."""
         found = b.narrow(dim, self.start, self.length)
-        if self.weights is None or bool((self.weights == 1).all()):
+        if self.weights is None:
             return found
         return found * self.weights.to(b.device, b.dtype).reshape([-1 if each == dim else 1 for each in range(b.dim())])
 
@@ -100,6 +101,7 @@ class LagSum:
 
     def __init__(self, lags: Sequence[Lag]) -> None:
         self._lags = lags
+        self._parts = [{place: lag.parts(place) for place in (None, *lag.bordering)} for lag in lags]
         self._sums: dict[tuple[int | None, ...], Tensor] = {}
 
     def add(self, a: Tensor, b: Tensor) -> None:
@@ -109,8 +111,9 @@ class LagSum:
             a: [n, A, …], 0 outside.
             b: [n, B, …].
         """
-        for places in itertools.product(*([None, *lag.bordering] for lag in self._lags)):
-            found = _correlated(a, b, self._lags, places).double()
+        for places in itertools.product(*self._parts):
+            parts = [known[place] for known, place in zip(self._parts, places, strict=True)]
+            found = _correlated(a, b, self._lags, parts).double()
             self._sums[places] = self._sums[places] + found if places in self._sums else found
 
     def total(self) -> Tensor:
@@ -141,10 +144,9 @@ class LagSum:
         return found
 
 
-def _correlated(a: Tensor, b: Tensor, lags: Sequence[Lag], places: Sequence[int | None]) -> Tensor:
+def _correlated(a: Tensor, b: Tensor, lags: Sequence[Lag], choices: Sequence[Sequence[_Part]]) -> Tensor:
     """The sums over some entries of every dimension: [B, A, *distances]."""
     lefts, rights = [], []
-    choices = [lag.parts(place) for lag, place in zip(lags, places, strict=True)]
     padding = [0] * len(lags)
     for parts in itertools.product(*choices):
         left, right = a, b

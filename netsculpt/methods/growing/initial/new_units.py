@@ -36,7 +36,8 @@ def checked(stats: Statistics, axis: str, k: int) -> str:
     """The axis's name.
 
     Raises:
-        ArgumentError: k is not a number of units, or there is no such axis.
+        ArgumentError: k is not a number of units.
+        GraphError: there is no such axis.
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ArgumentError(f"k must be a number of units above 0, not {k!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -114,17 +114,14 @@ def place(stats: Statistics, axis: str) -> Place:
     """Where new units of an axis go.
 
     Raises:
-        ArgumentError: there is no such axis.
         MeasureError: its units are made or used in a way for which initial values cannot be computed.
     """
     name = stats.graph[axis].name
     found = _structure(stats)
-    if name not in found.units or name not in found.consumers:
-        raise MeasureError(f"new units of {name!r} cannot be computed: {found.reasons[name]}")
+    reason = found.reasons.get(name) or _refusal(found.units[name], found.consumers[name].reads)
+    if reason is not None:
+        raise MeasureError(f"new units of {name!r} cannot be computed: {reason}")
     unit, reads = found.units[name], found.consumers[name].reads
-    refusal = _refusal(unit, reads)
-    if refusal is not None:
-        raise MeasureError(f"new units of {name!r} cannot be computed: {refusal}")
     rows, start = {}, 0
     for weight in unit.weights:
         width = _inputs(stats.graph, weight.name, weight.dim) + (weight.bias is not None)
@@ -139,14 +136,11 @@ def _inputs(graph: Graph, weight: str, dim: int) -> int:
     return math.prod(sizes[:dim] + sizes[dim + 1 :])
 
 
-def _refusal(unit: Unit, reads: tuple[Read, ...]) -> str | None:
+def _refusal(unit: Unit, reads: Sequence[Read]) -> str | None:
+    used = {read.weight for read in reads}
     for weight in unit.weights:
+        if weight.name in used:
+            return f"{weight.name} both makes and uses its units"
         if weight.rows.shape[1] != 1:
-            return f"a unit has {weight.rows.shape[1]} rows of {weight.name}"
-    for producer in unit.producers:
-        if not producer.has_patches:
-            return f"{producer.weight} is a convolution in groups"
-    for read in reads:
-        if read.groups != 1:
-            return f"{read.weight} is a convolution in groups"
+            return f"a unit has {weight.rows.shape[1]} rows of {weight.name}, not 1"
     return None

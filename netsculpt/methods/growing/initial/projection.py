@@ -70,14 +70,28 @@ class _Fit:
     def update(self) -> Update:
         """Of all ranks; of several best ones the least."""
         for each in self._shifted.values():
-            self._inputs += each.total()
+            each.add_to(self._inputs)
         summed(self._inputs), summed(self._cross)
-        found = pseudo_root(self._inputs, self._weight.dtype)
-        solved = (found @ (found.T @ self._cross)).T
+        solved = _least_squares(self._inputs, self._cross, self._weight.dtype).T
         bias = solved[:, -1] if self._biased else None
         rows = solved[:, :-1] if self._biased else solved
         shape = self._weight.movedim(self._read.dim, 0).shape
         return Update(rows.reshape(shape).movedim(0, self._read.dim), bias)
+
+
+def _least_squares(inputs: Tensor, cross: Tensor, dtype: torch.dtype) -> Tensor:
+    """The p for which inputs · p = cross; where several come as close as can be, the least."""
+    factor, failed = torch.linalg.cholesky_ex(inputs)
+    pivots = factor.diagonal().square()
+    if not bool(failed) and float(pivots.min()) > _rounding(len(pivots), dtype) * float(pivots.max()):
+        return torch.cholesky_solve(cross, factor)  # ten times as fast as eigenvectors
+    root = pseudo_root(inputs, dtype)
+    return root @ (root.T @ cross)
+
+
+def _rounding(size: int, dtype: torch.dtype) -> float:
+    """Up to what share of the largest eigenvalue rounding can make one of 0."""
+    return size * torch.finfo(dtype).eps
 
 
 def pseudo_root(matrix: Tensor, dtype: torch.dtype, rank: float | None = None, ridge: float = 0.0) -> Tensor:
@@ -90,7 +104,7 @@ def pseudo_root(matrix: Tensor, dtype: torch.dtype, rank: float | None = None, r
         ridge: is added to the eigenvalues, as a share of their mean.
     """
     values, vectors = torch.linalg.eigh(matrix)
-    least = float(values[-1]) * (len(values) * torch.finfo(dtype).eps if rank is None else rank)
+    least = float(values[-1]) * (_rounding(len(values), dtype) if rank is None else rank)
     counts = values > max(least, 0.0)
     return vectors[:, counts] * (values[counts] + ridge * float(values.mean())).rsqrt()
 

@@ -45,13 +45,22 @@ class Moment:
             bias = _weighted(gradient, self._lags(x, gradient))
             self._bias = bias if self._bias is None else self._bias + bias
 
-    def total(self) -> Tensor:
-        """float64 [a row of the producer's weight, and its bias if it has one, outputs · places of the consumer]."""
-        taps = math.prod(self._producer.kernel)
-        parts = [each.total() for each in self._sums.values()]
-        found = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
-        rows = found.reshape(found.shape[0] * taps, -1)
-        return rows if self._bias is None else torch.cat([rows, self._bias.reshape(1, -1)])
+    def add_to(self, totals: Sequence[Tensor], factor: float = 1.0) -> None:
+        """Adds what was summed up, times a factor, to one total, or parts of the outputs to several.
+
+        Args:
+            totals: float64 [a row of the producer's weight, and its bias if it has one, outputs · places of the
+                consumer's kernel], contiguous.
+            factor: the factor.
+        """
+        for each in self._sums.values():
+            found = each.total()  # one copy of large numbers less than if it were reshaped
+            outputs = 1 + len(self._producer.kernel)
+            for total, part in zip(totals, found.chunk(len(totals), outputs), strict=True):
+                total[: len(total) - (self._bias is not None)].view(part.shape).add_(part, alpha=factor)
+        if self._bias is not None:
+            for total, part in zip(totals, self._bias.chunk(len(totals)), strict=True):
+                total[-1] += factor * part.flatten()
 
     def _lags(self, x: Tensor, gradient: Tensor) -> list[Lag]:
         lags = []
@@ -95,16 +104,17 @@ class SecondMoment:
             bias = torch.cat([sums, sums.new_full((1,), count)])
             self._bias = bias if self._bias is None else self._bias + bias
 
-    def total(self) -> Tensor:
-        """float64 [d, d]."""
-        taps = math.prod(self._operation.kernel)
-        parts = [each.total() for each in self._sums.values()]
-        found = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
-        rows = found.reshape(found.shape[0] * taps, -1)
-        rows = (rows + rows.T) / 2  # but for rounding it is symmetric
-        if self._bias is None:
-            return rows
-        return torch.cat([torch.cat([rows, self._bias[None, :-1]]), self._bias[:, None]], 1)
+    def add_to(self, total: Tensor, factor: float = 1.0) -> None:
+        """Adds what was summed up, times a factor, to a total: float64 [d, d], symmetric but for rounding."""
+        rows = total if self._bias is None else total[:-1, :-1]
+        for each in self._sums.values():
+            found = each.total()
+            rows.unflatten(1, found.shape[len(found.shape) // 2 :]).unflatten(
+                0, found.shape[: len(found.shape) // 2]
+            ).add_(found, alpha=factor)
+        if self._bias is not None:
+            total[-1] += factor * self._bias
+            total[:-1, -1] += factor * self._bias[:-1]
 
     def _lags(self, x: Tensor, often: Sequence[Tensor]) -> list[Lag]:
         lags = []

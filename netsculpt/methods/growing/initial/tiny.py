@@ -56,6 +56,7 @@ def tiny(
 
     Raises:
         ArgumentError: an argument makes no sense.
+        GraphError: there is no such axis.
         MeasureError: the units do not answer 0 to 0, or are made, pooled or used in a way that is not known, or a
             consumer has too many inputs for ``project``; the model has changed since it was measured.
     """
@@ -69,11 +70,13 @@ def tiny(
             raise ArgumentError(f"{name} must be {WANTED[name]}, not {value!r}")
     where = place(stats, axis)
     sums = cross(stats, where, _uses(where), second=True, projected=project)
-    assert sums.second is not None
+    wanted = sums.left if project else sums.cross
+    assert sums.second is not None and wanted is not None
     root = pseudo_root(sums.second, where.dtype, rank, ridge)
-    whole = root.T @ sums.cross
-    basis, values, vectors = torch.linalg.svd(whole if sums.left is None else root.T @ sums.left, full_matrices=False)
-    count = min(k, int((values > where.noise * whole.norm()).sum()))  # nothing may be left but rounding errors
+    basis, values, vectors = torch.linalg.svd(root.T @ wanted, full_matrices=False)
+    count = min(
+        k, int((values > where.noise * (root.T @ sums.cross).norm()).sum())
+    )  # nothing may be left but rounding errors
     roots = values[:count].sqrt()[:, None]
     incoming, out = roots * (root @ basis[:, :count]).T, -roots * vectors[:count]
     decrease = -((incoming @ sums.cross) * out).sum(1)
