@@ -1,0 +1,8 @@
+"""Continual learning: a pool of frozen units, and tasks that are cuts through it."""
+
+from netsculpt.continual.growing import Growth, Round
+from netsculpt.continual.learner import Learned, Learner
+from netsculpt.continual.pool import Pool, Task
+from netsculpt.continual.sizes import Sizes, TaskSize
+
+__all__ = ["Growth", "Learned", "Learner", "Pool", "Round", "Sizes", "Task", "TaskSize"]
