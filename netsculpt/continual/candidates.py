@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from netsculpt.continual.private import is_norm
+from netsculpt.continual.slices import apart, slices_of, uses
+from netsculpt.continual.statistics import settle_norms
 from netsculpt.continual.training import fit, require_finite
 from netsculpt.continual.work import Work
-from netsculpt.errors import ArgumentError
-from netsculpt.graph import Axis, Role
-from netsculpt.graph.axes import Place
-from netsculpt.graph.positions import entries_by_unit, labels
+from netsculpt.graph import Axis
 from netsculpt.measure import LossFn
 from netsculpt.measure.batches import batch_of, on
 from netsculpt.ops import taylor_gain_params
@@ -35,27 +32,6 @@ class Gain(NamedTuple):
     move: Move
     unit: int
     loss: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Slices:
-    """Where the units of an axis lie in one parameter."""
-
-    name: str
-    dim: int
-    entries: Tensor
-    makes: bool
-
-    def of(self, tensor: Tensor) -> Tensor:
-        """[units, entries of a slice]."""
-        rows = tensor.index_select(self.dim, self.entries.flatten().to(tensor.device)).movedim(self.dim, 0)
-        return rows.reshape(len(self.entries), -1)
-
-    def mark(self, shape: torch.Size, units: Tensor) -> Tensor:
-        """Bool, of the parameter's shape: the entries of these units."""
-        found = torch.zeros(shape[self.dim], dtype=torch.bool)
-        found[self.entries[units].flatten()] = True
-        return found.reshape([-1 if dim == self.dim else 1 for dim in range(len(shape))]).expand(shape)
 
 
 class Candidates:
@@ -77,12 +53,12 @@ class Candidates:
         self.work = work
         self._before = {axis: len(units) for axis, units in work.origin.items()}
         self.reasons: dict[str, str] = {}
-        axes = self._apart()
+        axes = apart(work)
         counts = {name: math.ceil(share * self._before[name]) for name in axes if self._admits(work.graph[name])}
         work.widen(counts, seed)
         settle_norms(work, self._before, loader)
-        self._axes = {name: self._slices(work.graph[name]) for name in axes}
-        self._parameters = dict(work.net.named_parameters())
+        self._axes = {name: slices_of(work, work.graph[name]) for name in axes}
+        self._parameters = {name: each for name, each in work.net.named_parameters() if each.requires_grad}
         self._mark()
         self.start = {name: each.detach().clone() for name, each in self._parameters.items()}
 
@@ -111,6 +87,8 @@ class Candidates:
         The gains sum to the change of the loss from no candidate to all of them, up to the error of the midpoint rule.
         """
         end = {name: self._parameters[name].detach().clone() for name in self._gated}
+        if not end:
+            return []
         moved = {name: (end[name] - self.start[name]) * gate for name, gate in self._gated.items()}
         slopes = {name: torch.zeros_like(each) for name, each in end.items()}
         inputs = [
@@ -201,76 +179,8 @@ class Candidates:
     def _admits(self, axis: Axis) -> bool:
         """Whether new units without outgoing weights leave the network's answers alone."""
         reason = axis.inexact
-        if reason is None and not any(_uses(place) for place in axis.places):
+        if reason is None and not any(uses(place) for place in axis.places):
             reason = "no weight uses the units"
         if reason is not None:
             self.reasons[axis.name] = reason
         return reason is None
-
-    def _apart(self) -> list[str]:
-        """The axes whose units are made by entries of their own: of two that share some, the first."""
-        found: list[str] = []
-        claimed: dict[tuple[str, int], set[int]] = {}
-        for name in self.work.origin:
-            axis = self.work.graph[name]
-            makers = [place for place in axis.places if not _uses(place) and place.tensor in self.work.pool.shared]
-            units = torch.arange(axis.size)
-            mine = {(place.tensor, place.dim): set(place.entries.entries(units).tolist()) for place in makers}
-            if any(claimed.get(at, set()) & entries for at, entries in mine.items()):
-                self.reasons[name] = "its units lie inside those of another axis"
-                continue
-            for at, entries in mine.items():
-                claimed.setdefault(at, set()).update(entries)
-            found.append(name)
-        return found
-
-    def _slices(self, axis: Axis) -> list[_Slices]:
-        parameters = dict(self.work.net.named_parameters())
-        found: dict[tuple[str, int], _Slices] = {}
-        for place in axis.places:
-            if place.tensor not in parameters or (not _uses(place) and place.tensor not in self.work.pool.shared):
-                continue
-            unit = labels(self.work.graph.tensors[place.tensor][place.dim], axis.term.find(), {})
-            key = place.tensor, place.dim
-            found.setdefault(key, _Slices(*key, entries_by_unit(unit), not _uses(place)))
-        return list(found.values())
-
-
-def _uses(place: Place) -> bool:
-    """Whether a place holds outgoing weights."""
-    return place.role is Role.CONSUMER
-
-
-@torch.no_grad()
-def settle_norms(work: Work, before: Mapping[str, int], loader: Iterable[Any]) -> None:
-    """Give the statistics of new units' norms what a batch says; those of the others stay.
-
-    Args:
-        work: whose network's last units are new.
-        before: axis -> number of the units that are not.
-        loader: batches.
-    """
-    net, buffers = work.net, dict(work.net.named_buffers())
-    kept = {name: each.clone() for name, each in buffers.items()}
-    given = next(iter(loader), None)
-    if given is None:
-        raise ArgumentError("loader must hold one batch at least, and be one that can be run through again")
-    norms = [module for module in net.modules() if is_norm(module) and hasattr(module, "momentum")]
-    momenta = [module.momentum for module in norms]
-    inputs, _ = on(net, batch_of(given, work.graph))
-    net.eval()
-    for module in norms:
-        module.momentum = 1.0
-        module.train()
-    net(*inputs.args, **inputs.kwargs)
-    net.eval()
-    for module, momentum in zip(norms, momenta, strict=True):
-        module.momentum = momentum
-    for name, measured in buffers.items():
-        old = torch.ones(measured.shape, dtype=torch.bool)
-        for axis, size in before.items():
-            for place in work.graph[axis].places:
-                if place.tensor == name:
-                    new = place.entries.entries(torch.arange(size, work.size(axis)))
-                    old.index_fill_(place.dim, new, False)
-        measured.copy_(torch.where(old.to(measured.device), kept[name], measured))

@@ -15,7 +15,6 @@ from torch import nn
 from netsculpt.continual import files
 from netsculpt.continual.growing import Growth, Round, bounds, grow
 from netsculpt.continual.pool import Pool
-from netsculpt.continual.private import width_of
 from netsculpt.continual.sizes import Sizes, sizes_of
 from netsculpt.continual.training import MakeOptimizer, accuracy, fit
 from netsculpt.continual.unused import drop_unused
@@ -136,7 +135,7 @@ class Learner:
             epochs: of training at first, and again after every round.
             optimizer: makes an optimizer of the parameters to train; its rate falls along half a cosine.
             growth: rounds and candidates.
-            drop: leave units out of the task as long as no more than this is lost on ``loader``; None to leave none out.
+            drop: leave units out of the task as long as no more than this is lost on ``loader``; None for all.
             seed: of the head's weights and of new units.
 
         Raises:
@@ -165,7 +164,7 @@ class Learner:
             order.train(work)
             score = order.accuracy(work)
         work.settle()
-        self.pool.add(name, work.net, work.graph, work.origin)
+        self.pool.add(name, work.net, work.origin)
         reached = None if goal is None else _reached(score, goal)
         return Learned(name, score, reused, reached, tuple(rounds), (before, self.pool.graph.cost().params))
 

@@ -13,7 +13,7 @@ from netsculpt.continual.private import copied, heads_of, install, outlet, priva
 from netsculpt.edit import Plan, Prune, Widen, apply
 from netsculpt.edit.history import Step, forget, history
 from netsculpt.errors import ArgumentError, EditError
-from netsculpt.graph import Axis, Change, Graph, trace
+from netsculpt.graph import Axis, Change, Gather, Graph, trace
 
 Masks = dict[str, Tensor]
 
@@ -127,13 +127,12 @@ class Pool:
                 used[window(cut.get(name, {}), used.shape)] = True
         return found
 
-    def add(self, name: str, net: nn.Module, graph: Graph, origin: Masks) -> None:
+    def add(self, name: str, net: nn.Module, origin: Masks) -> None:
         """Take a learnt network in: its new units join the pool, and their values are never written again.
 
         Args:
             name: of the task.
             net: with the units of ``origin``.
-            graph: of ``net``.
             origin: axis -> int64 [units], the pool's unit that each one is, -1 for a new one; ascending, new ones last.
 
         Raises:
@@ -145,7 +144,7 @@ class Pool:
             axis: torch.cat([units[units >= 0], torch.arange(before[axis], before[axis] + fresh[axis])])
             for axis, units in origin.items()
         }
-        self._require_unchanged(net, graph, origin, taken)
+        self._require_unchanged(net, origin, taken)
         self.widen(fresh)
         cut, tensors = windows(self.graph, masks), tensors_of(self.model)
         values, inside = tensors_of(net), tuple(f"{path}." for path in self.heads)
@@ -166,14 +165,12 @@ class Pool:
             apply(Plan(tuple(edits)), self.model, graph=self.graph, check=False)
             forget(self.model)
 
-    def _require_unchanged(self, net: nn.Module, graph: Graph, origin: Masks, taken: Mapping[str, Tensor]) -> None:
-        mine = {axis: (units >= 0).nonzero()[:, 0] for axis, units in origin.items()}
-        theirs = windows(self.graph, {axis: units[mine[axis]] for axis, units in origin.items()})
-        here, values = windows(graph, mine), tensors_of(net)
-        for name, tensor in self.shared.items():
-            at = window(theirs.get(name, {}), tensor.shape)
-            used, found = taken[name][at], values[name][window(here.get(name, {}), values[name].shape)]
-            if not torch.equal(found.detach()[used], tensor.detach()[at][used]):
+    def _require_unchanged(self, net: nn.Module, origin: Masks, taken: Mapping[str, Tensor]) -> None:
+        values, shared = tensors_of(net), self.shared
+        used = picked(self.graph, origin, {name: taken[name] for name in shared})
+        for name, wanted in picked(self.graph, origin, {name: each.detach() for name, each in shared.items()}).items():
+            at = used[name].to(wanted.device)
+            if not torch.equal(values[name].detach()[at], wanted[at]):
                 raise EditError(
                     f"{name} has other values than the tasks that were learnt before have; nothing was added"
                 )
@@ -189,10 +186,19 @@ class Pool:
         steps[-1] = Step({**record, "shapes": record["shapes"] | shapes, "attributes": attributes})
 
 
-def windows(graph: Graph, masks: Mapping[str, Tensor]) -> dict[str, dict[int, Tensor]]:
+def windows(graph: Graph, masks: Mapping[str, Tensor]) -> dict[str, Mapping[int, Tensor]]:
     """Tensor name -> dim -> int64, the entries of these units, for all tensors that they lie in."""
-    changes = {name: Change(units) for name, units in masks.items() if len(units)}
-    return {name: dict(each.index) for name, each in graph.rearrangement(changes).gathers.items()}
+    return {name: gather.index for name, gather in _gathers(graph, masks).items()}
+
+
+def picked(graph: Graph, masks: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors cut down to these units; for a unit -1 there are zeros."""
+    gathers = _gathers(graph, masks)
+    return {name: gathers.get(name, Gather({})).gather(each) for name, each in tensors.items()}
+
+
+def _gathers(graph: Graph, masks: Mapping[str, Tensor]) -> dict[str, Gather]:
+    return graph.rearrangement({name: Change(units) for name, units in masks.items()}).gathers
 
 
 def window(index: Mapping[int, Tensor], shape: Iterable[int]) -> tuple[Tensor, ...]:

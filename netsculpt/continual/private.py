@@ -37,11 +37,20 @@ def heads_of(model: nn.Module, graph: Graph, private: Iterable[str] | None) -> t
 
 
 def private_names(model: nn.Module, heads: Iterable[str]) -> frozenset[str]:
-    """Names of the parameters and buffers that every task has for itself."""
+    """Names of the parameters and buffers that every task has for itself.
+
+    Raises:
+        ArgumentError: one of them is tied to a parameter that tasks share.
+    """
     owners = [path for path, module in model.named_modules() if is_norm(module)]
     inside = tuple(f"{path}." for path in (*heads, *owners))
-    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False) if name.startswith(inside)}
-    return frozenset(parameters | {name for name, _ in model.named_buffers(remove_duplicate=False)})
+    named = list(model.named_parameters(remove_duplicate=False))
+    parameters = {name: each for name, each in named if name.startswith(inside)}
+    own = {id(each): name for name, each in parameters.items()}
+    for name, each in named:
+        if name not in parameters and id(each) in own:
+            raise ArgumentError(f"private must leave out {own[id(each)]}: it is tied to {name}, which tasks share")
+    return frozenset(parameters.keys() | {name for name, _ in model.named_buffers(remove_duplicate=False)})
 
 
 def is_norm(module: nn.Module) -> bool:

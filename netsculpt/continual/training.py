@@ -106,6 +106,7 @@ def fit(
     mean = math.nan
     with held(net, frozen) as kept:
         if not kept.trained:
+            net.eval()
             return mean
         optimizer = make(kept.trained)
         count = min(_length(loader), batches or math.inf)

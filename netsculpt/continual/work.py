@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from netsculpt.continual.pool import Masks, Pool, window, windows
-from netsculpt.continual.private import renew, tensors_of
+from netsculpt.continual.pool import Masks, Pool, picked
+from netsculpt.continual.private import renew
 from netsculpt.edit import Plan, Prune, Widen, apply
 from netsculpt.edit.history import forget
 from netsculpt.graph import trace
@@ -43,16 +43,12 @@ class Work:
 
     def frozen(self) -> dict[str, Tensor]:
         """Tensor name -> bool, of the network's shape: the shared entries that an earlier task uses."""
-        tensors = tensors_of(self.net)
-        mine = {axis: (units >= 0).nonzero()[:, 0] for axis, units in self.origin.items()}
-        theirs = windows(self.pool.graph, {axis: units[mine[axis]] for axis, units in self.origin.items()})
-        here = windows(self.graph, mine)
-        taken, found = self.pool.taken(), {}
-        for name in self.pool.shared:
-            found[name] = torch.zeros(tensors[name].shape, dtype=torch.bool)
-            at = window(theirs.get(name, {}), taken[name].shape)
-            found[name][window(here.get(name, {}), found[name].shape)] = taken[name][at]
-        return found
+        taken = self.pool.taken()
+        return {
+            name: found
+            for name, found in picked(self.pool.graph, self.origin, taken).items()
+            if name in self.pool.shared
+        }
 
     def widen(self, counts: Mapping[str, int], seed: int) -> None:
         """Add units of the task's own, with random incoming weights and no outgoing ones."""
