@@ -75,16 +75,15 @@ def renew(model: nn.Module, heads: Iterable[str], outlet: str | None, classes: i
     Raises:
         ArgumentError: the number of classes cannot be changed.
     """
+    if outlet is None and classes is not None:
+        raise ArgumentError("classes must be None: the model's outputs are not made by a private linear layer")
     for path in heads:
         for name, module in model.get_submodule(path).named_modules(prefix=path):
-            width = classes if name == outlet else None
-            if width is not None:
-                set_width(module, width)
+            if classes is not None and name == outlet:
+                set_width(module, classes)
             reset = getattr(module, "reset_parameters", None)
             if callable(reset):
                 reset()
-    if classes is not None and outlet is None:
-        raise ArgumentError("classes must be None: the model's outputs are not made by a private linear layer")
 
 
 def set_width(layer: nn.Module, width: int) -> None:
