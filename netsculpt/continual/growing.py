@@ -20,8 +20,8 @@ class Growth:
     """How a task looks for what the pool lacks.
 
     Attributes:
-        rounds: of growth, at most.
-        share: by which share of its parameters a round lets the pool grow, at most.
+        rounds: of growth, at most; a budget of parameters is spent in as many equal parts.
+        share: by which share of its parameters a round lets the pool grow where no budget bounds them.
         new: candidates for new units, for every unit of an axis.
         batches: for which candidates are tuned.
         rate: learning rate of that, Adam's.
@@ -97,7 +97,9 @@ def bounds(budget: Budget | None, present: Cost) -> Bounds:
     )
 
 
-def grow(work: Work, loader: Iterable[Any], loss_fn: LossFn, growth: Growth, bound: Bounds, seed: int) -> Round | None:
+def grow(
+    work: Work, loader: Iterable[Any], loss_fn: LossFn, growth: Growth, bound: Bounds, seed: int, rounds: int = 1
+) -> Round | None:
     """One round, in place.
 
     Args:
@@ -107,6 +109,7 @@ def grow(work: Work, loader: Iterable[Any], loss_fn: LossFn, growth: Growth, bou
         growth: what to try.
         bound: of the pool.
         seed: of the new candidates.
+        rounds: that are left, this one included, among which room is shared.
 
     Returns:
         What was kept; None where nothing fits or helps, and the network is as it was.
@@ -115,7 +118,7 @@ def grow(work: Work, loader: Iterable[Any], loss_fn: LossFn, growth: Growth, bou
     candidates = Candidates(work, growth.new, seed, loader)
     candidates.tune(loader, loss_fn, growth.batches, growth.rate)
     gains = candidates.gains(loader, loss_fn, growth.nodes, growth.scored)
-    chosen, params = _chosen(work, gains, growth, bound, pending)
+    chosen, params = _chosen(work, gains, growth, bound, pending, rounds)
     candidates.accept(chosen)
     if not chosen:
         return None
@@ -124,21 +127,21 @@ def grow(work: Work, loader: Iterable[Any], loss_fn: LossFn, growth: Growth, bou
 
 
 def _chosen(
-    work: Work, gains: list[Gain], growth: Growth, bound: Bounds, pending: dict[str, int]
+    work: Work, gains: list[Gain], growth: Growth, bound: Bounds, pending: dict[str, int], rounds: int
 ) -> tuple[list[Gain], int]:
     """The best candidates, by what they cost the pool as it will be with all that the task has had so far."""
     graph = work.pool.graph
     sizes = {axis.name: axis.size for axis in work.pool.axes}
+    options = [Option(gain.axis, (gain.move, gain.unit), 1, gain.loss) for gain in gains]
     graph.resize({axis: size + pending[axis] for axis, size in sizes.items()})
     try:
         now = graph.cost()
-        most = int(now.params * (1 + growth.share))
-        params = most if bound.params is None else min(most, bound.params)
-        if params < now.params:
-            return [], now.params
-        limits = Limits([Budget(params=params, macs=None if bound.macs is None else max(bound.macs, now.macs))])
-        options = [Option(gain.axis, (gain.move, gain.unit), 1, gain.loss) for gain in gains]
-        choice = choose(options, graph, limits)
+        limit = int(now.params * (1 + growth.share)) if bound.params is None else max(bound.params, now.params)
+        macs = None if bound.macs is None else max(bound.macs, now.macs)
+        part = limit if bound.params is None else now.params + (limit - now.params) // rounds
+        choice = choose(options, graph, Limits(Budget(params=part, macs=macs)))
+        if not choice.options and part < limit:  # no candidate is as small as a part
+            choice = choose(options, graph, Limits(Budget(params=limit, macs=macs)))
     finally:
         graph.resize(sizes)
     kept = {(option.axis, option.item) for option in choice.options}

@@ -154,7 +154,8 @@ class Learner:
             for number in range(plan.rounds):
                 if _reached(score, goal):
                     break
-                grown = grow(work, loader, loss_fn, plan, bound, seed * plan.rounds + number)
+                left = plan.rounds - number
+                grown = grow(work, loader, loss_fn, plan, bound, seed * plan.rounds + number, left)
                 if grown is None:
                     break
                 order.train(work)
