@@ -27,7 +27,7 @@ from bench.experiments.data import DIRECTORY
 
 EPOCHS, SEEDS = 4, 3
 STRENGTHS = (1e1, 1e2, 1e3, 1e4)
-GROWTH = ns.continual.Growth(rounds=4, batches=120)
+GROWTH = ns.continual.Growth(rounds=4, new=1.0, batches=300)
 LONG = 1 + GROWTH.rounds  # times EPOCHS, the longest that a task can take; the first one and networks apart take it
 ROOM, LESS = 0.6, 0.003  # of the first network, by which a task may let the pool grow; what its goal is less than
 
