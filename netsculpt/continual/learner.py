@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
 from netsculpt.continual import files
-from netsculpt.continual.growing import Growth, Round, bounds, grow
+from netsculpt.continual.growing import Growth, Round, bounds
+from netsculpt.continual.order import Learned, Order, require_count
 from netsculpt.continual.pool import Pool
 from netsculpt.continual.sizes import Sizes, sizes_of
-from netsculpt.continual.training import MakeOptimizer, accuracy, fit
+from netsculpt.continual.training import MakeOptimizer
 from netsculpt.continual.unused import drop_unused
 from netsculpt.continual.work import Work
 from netsculpt.edit import Budget, save
@@ -25,49 +24,6 @@ from netsculpt.measure import LossFn
 from netsculpt.methods import Tolerance
 
 ADAM: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3)
-
-
-class Learned(NamedTuple):
-    """What learning a task came to.
-
-    Attributes:
-        name: of the task.
-        accuracy: on the validation data, of the network that the task now has; None without such data.
-        reused: its accuracy before any growth, with the units that were there and a head and norms of its own.
-        reached: whether the accuracy is the goal's; None without a goal.
-        rounds: of growth, in order.
-        params: parameters of the pool's network before and after.
-    """
-
-    name: str
-    accuracy: float | None
-    reused: float | None
-    reached: bool | None
-    rounds: tuple[Round, ...]
-    params: tuple[int, int]
-
-    def __str__(self) -> str:
-        told = [] if self.accuracy is None else [f"accuracy {self.accuracy:.2%} ({self.reused:.2%} by reuse alone)"]
-        told += [str(each) for each in self.rounds]
-        return f"{self.name}: {'; '.join([*told, f'pool {self.params[0]:,} → {self.params[1]:,} parameters'])}"
-
-
-@dataclass(frozen=True)
-class _Order:
-    """What ``learn`` was asked for, checked."""
-
-    loader: Iterable[Any]
-    loss_fn: LossFn
-    validation: Iterable[Any] | None
-    goal: float | None
-    epochs: int
-    optimizer: MakeOptimizer
-
-    def train(self, work: Work) -> None:
-        fit(work.net, work.graph, work.frozen(), self.loader, self.loss_fn, self.optimizer, epochs=self.epochs)
-
-    def accuracy(self, work: Work) -> float | None:
-        return None if self.validation is None else accuracy(work.net, work.graph, self.validation)
 
 
 class Learner:
@@ -116,7 +72,7 @@ class Learner:
         drop: Tolerance | None = None,
         seed: int = 0,
     ) -> Learned:
-        """Learn a task. Networks of earlier tasks stay as they are to the bit; where this fails, so does the pool.
+        """Learn a task. Networks of earlier tasks stay as they are to the bit; where learning fails, everything does.
 
         The first task trains the model as it was given. A later one starts with all units of the pool as they are, a
         new head, and norms of its own that start as they came with their units. Then, in rounds, until the goal is
@@ -143,31 +99,24 @@ class Learner:
             BudgetError: the budget makes no sense.
             MeasureError: the loss is not finite.
         """
-        order = self._order(name, loader, loss_fn, classes, goal, validation, epochs, optimizer)
-        work, before = self._work(classes, seed), self.pool.graph.cost().params
+        self._check(name, classes)
+        order = Order(loader, loss_fn, validation, goal, epochs, optimizer)
+        before = self.pool.graph.cost()
+        bound = bounds(budget, before)
+        work = self._work(classes, seed)
         order.train(work)
         reused = score = order.accuracy(work)
         rounds: list[Round] = []
-        plan = Growth() if growth is None else growth
         if budget is not None or goal is not None:
-            bound = bounds(budget, self.pool.graph.cost())
-            for number in range(plan.rounds):
-                if _reached(score, goal):
-                    break
-                left = plan.rounds - number
-                grown = grow(work, loader, loss_fn, plan, bound, seed * plan.rounds + number, left)
-                if grown is None:
-                    break
-                order.train(work)
-                score = order.accuracy(work)
-                rounds.append(grown._replace(accuracy=score))
+            rounds = order.grow(work, growth or Growth(), bound, seed, reused)
+            score = rounds[-1].accuracy if rounds else reused
         if drop is not None and drop_unused(work, loader, loss_fn, drop):
             order.train(work)
             score = order.accuracy(work)
         work.settle()
         self.pool.add(name, work.net, work.origin)
-        reached = None if goal is None else _reached(score, goal)
-        return Learned(name, score, reused, reached, tuple(rounds), (before, self.pool.graph.cost().params))
+        params = before.params, self.pool.graph.cost().params
+        return Learned(name, score, reused, None if goal is None else order.reached(score), tuple(rounds), params)
 
     def task(self, name: str) -> nn.Module:
         """The network of a task: an ordinary module of its own, in eval mode, as small as the units that it uses.
@@ -219,30 +168,10 @@ class Learner:
             torch.manual_seed(seed)
             return Work(self.pool, classes, fresh=bool(self.pool.tasks))
 
-    def _order(
-        self,
-        name: str,
-        loader: Iterable[Any],
-        loss_fn: LossFn,
-        classes: int | None,
-        goal: float | None,
-        validation: Iterable[Any] | None,
-        epochs: int,
-        optimizer: MakeOptimizer,
-    ) -> _Order:
+    def _check(self, name: object, classes: object) -> None:
         if not isinstance(name, str) or not name:
             raise ArgumentError(f"name of a task must be a string that is not empty, not {name!r}")
         if name in self.pool.tasks:
             raise ArgumentError(f"name must be that of a new task: {name!r} was learnt already")
-        if goal is not None and (isinstance(goal, bool) or not 0 < goal <= 1):
-            raise ArgumentError(f"goal must be an accuracy above 0 and at most 1, not {goal!r}")
-        if goal is not None and validation is None:
-            raise ArgumentError("validation must be given where there is a goal: batches that training does not see")
-        for what, value in (("epochs", epochs), ("classes", classes)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ArgumentError(f"{what} must be a whole number above 0, not {value!r}")
-        return _Order(loader, loss_fn, validation, goal, epochs, optimizer)
-
-
-def _reached(score: float | None, goal: float | None) -> bool:
-    return goal is not None and (score if score is not None else -math.inf) >= goal
+        if classes is not None:
+            require_count(classes, "classes")

@@ -60,11 +60,11 @@ def is_norm(module: nn.Module) -> bool:
 
 def outlet(model: nn.Module, graph: Graph, heads: Iterable[str]) -> str | None:
     """The private linear layer or convolution that makes the outputs, whose width is the number of classes."""
-    inside = tuple(heads)
+    inside = tuple(f"{path}." for path in heads)
     for axis in graph:
         for place in axis.producers if axis.frozen == OUTPUT else ():
             name = layer_of(place.tensor)
-            if name.startswith(inside) and isinstance(model.get_submodule(name), (nn.Linear, nn.Conv2d)):
+            if f"{name}.".startswith(inside) and isinstance(model.get_submodule(name), (nn.Linear, nn.Conv2d)):
                 return name
     return None
 
