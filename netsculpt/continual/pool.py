@@ -138,24 +138,21 @@ class Pool:
         Raises:
             EditError: values that earlier tasks use are not what they were.
         """
-        taken, before = self.taken(), {axis.name: axis.size for axis in self.axes}
+        before = {axis.name: axis.size for axis in self.axes}
         fresh = {axis: int((units < 0).sum()) for axis, units in origin.items()}
         masks = {
             axis: torch.cat([units[units >= 0], torch.arange(before[axis], before[axis] + fresh[axis])])
             for axis, units in origin.items()
         }
-        self._require_unchanged(net, origin, taken)
+        self._require_unchanged(net, origin)
         self.widen(fresh)
         cut, tensors = windows(self.graph, masks), tensors_of(self.model)
         values, inside = tensors_of(net), tuple(f"{path}." for path in self.heads)
-        for tensor, used in taken.items():
+        for tensor, used in self.taken().items():
             if tensor.startswith(inside):
                 continue  # a head of the pool's is nobody's
-            target = tensors[tensor]
-            free = torch.ones(target.shape, dtype=torch.bool)
-            free[tuple(map(slice, used.shape))] = ~used
-            at = window(cut.get(tensor, {}), target.shape)
-            target.data[at] = torch.where(free[at].to(target.device), values[tensor].detach(), target.data[at])
+            target, at = tensors[tensor], window(cut.get(tensor, {}), used.shape)
+            target.data[at] = torch.where(used[at].to(target.device), target.data[at], values[tensor].detach())
         self.tasks[name] = Task(masks, state_of(net, self.private))
 
     def widen(self, fresh: Mapping[str, int]) -> None:
@@ -165,8 +162,8 @@ class Pool:
             apply(Plan(tuple(edits)), self.model, graph=self.graph, check=False)
             forget(self.model)
 
-    def _require_unchanged(self, net: nn.Module, origin: Masks, taken: Mapping[str, Tensor]) -> None:
-        values, shared = tensors_of(net), self.shared
+    def _require_unchanged(self, net: nn.Module, origin: Masks) -> None:
+        values, shared, taken = tensors_of(net), self.shared, self.taken()
         used = picked(self.graph, origin, {name: taken[name] for name in shared})
         for name, wanted in picked(self.graph, origin, {name: each.detach() for name, each in shared.items()}).items():
             at = used[name].to(wanted.device)

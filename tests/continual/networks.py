@@ -46,6 +46,21 @@ class Residual(nn.Module):
         return self.head(nn.functional.adaptive_avg_pool2d(x, 2).flatten(1))
 
 
+class Dense(nn.Module):
+    """What two convolutions make goes side by side into the next one: new units of the first come in between."""
+
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.one, self.other = nn.Conv2d(1, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(2 * width)
+        self.mix, self.head = nn.Conv2d(2 * width, width + 1, 1), nn.Linear((width + 1) * 4, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.one(x).relu()
+        x = self.mix(self.norm(torch.cat([x, self.other(x)], 1)).relu()).relu()
+        return self.head(nn.functional.adaptive_avg_pool2d(x, 2).flatten(1))
+
+
 class Mlp(nn.Sequential):
     """No norms, biases everywhere."""
 
@@ -66,7 +81,7 @@ class Tokens(nn.Module):
         return self.head(self.block(self.embed(x[:, 0])).mean(1))
 
 
-NETWORKS: dict[str, Callable[[], nn.Module]] = {each.__name__: each for each in (Plain, Residual, Mlp, Tokens)}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {each.__name__: each for each in (Plain, Residual, Dense, Mlp, Tokens)}
 ADAM = partial(torch.optim.Adam, lr=1e-2)
 
 

@@ -33,7 +33,7 @@ def loss_of(work: Work, batches: Batches) -> float:
         return sum(float(F.cross_entropy(work.net.eval()(x), y)) for x, y in batches) / len(batches)
 
 
-@pytest.mark.parametrize("name", ["Plain", "Residual", "Mlp"])
+@pytest.mark.parametrize("name", ["Plain", "Residual", "Dense", "Mlp"])
 def test_candidates_change_nothing_until_they_are_tuned(name: str) -> None:
     _, work = second(name)
     work.net.eval()
@@ -60,7 +60,7 @@ def test_only_candidates_are_tuned() -> None:
     assert bool((after["conv2.weight"][5:, 4:] == 0).all())
 
 
-@pytest.mark.parametrize("name", ["Plain", "Residual", "Mlp"])
+@pytest.mark.parametrize("name", ["Plain", "Residual", "Dense", "Mlp"])
 def test_gains_sum_to_the_change_of_the_loss(name: str) -> None:
     """The identity of integrated gradients along the joint path, closer with more nodes."""
     _, work = second(name)
@@ -105,7 +105,7 @@ def test_what_is_accepted_is_as_it_was_tuned() -> None:
     assert bool(free[:, 2].all()) and bool(free[5].all()) and not bool(free[:5, [0, 1, 3]].any())
 
 
-@pytest.mark.parametrize("name", ["Plain", "Residual", "Mlp", "Tokens"])
+@pytest.mark.parametrize("name", ["Plain", "Residual", "Dense", "Mlp", "Tokens"])
 def test_a_round_keeps_the_budget_and_lowers_the_loss(name: str) -> None:
     subject, work = second(name)
     now = subject.pool.graph.cost().params

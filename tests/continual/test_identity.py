@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, optim
 
 import netsculpt as ns
+from netsculpt.continual.training import accuracy
 from tests.continual.networks import ADAM, NETWORKS, built, images, learn, learner, task
 from tests.repository import REPOSITORY, run_python
 
@@ -30,7 +31,9 @@ def test_earlier_tasks_answer_as_they_did(name: str, tmp_path: Path) -> None:
     sizes = []
     for seed, classes in enumerate(CLASSES):
         options = {"drop": ns.Tolerance(accuracy=0.05)} if seed == 2 else {}
-        learn(subject, seed, classes, **options)
+        done = learn(subject, seed, classes, validation=task(seed, classes), **options)
+        net = subject.task(done.name)
+        assert done.accuracy == accuracy(net, subject.pool.graph, task(seed, classes)), "it is not what was trained"
         now = answers(subject)
         assert_same(now, before)
         before = now
@@ -56,6 +59,7 @@ def test_a_fresh_process_answers_the_same(name: str, tmp_path: Path) -> None:
 import torch
 torch.set_num_threads(1)
 import netsculpt as ns
+from netsculpt.continual.training import accuracy
 from tests.continual.networks import NETWORKS, images
 subject = ns.continual.Learner.load(NETWORKS[{name!r}], "tasks.pt")
 wanted = torch.load("answers.pt")

@@ -9,7 +9,7 @@ from torch import nn
 import netsculpt as ns
 from netsculpt.continual.work import Work
 from netsculpt.errors import ArgumentError, EditError
-from tests.continual.networks import CLASSES, Mlp, Plain, built, images, learn, learner
+from tests.continual.networks import CLASSES, NETWORKS, Mlp, Plain, built, images, learn, learner
 
 OLD = 4  # units of the first convolution
 
@@ -44,6 +44,18 @@ def test_a_task_is_a_cut_through_the_pool() -> None:
     assert torch.equal(net.conv2.weight, whole.conv2.weight[:, mask])
     assert net.conv1.out_channels == net.norm1.num_features == net.conv2.in_channels == 4
     assert torch.equal(subject.task("a").conv2.weight, whole.conv2.weight[:, :OLD])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_was_trained_is_what_the_pool_keeps(name: str) -> None:
+    """All values of the task's network, wherever new units come in tensors of the pool."""
+    subject, _ = first(name)
+    for number in range(2):
+        work = Work(subject.pool, None, fresh=True)
+        work.widen({axis.name: 1 + number for axis in subject.pool.axes if axis.exact}, seed=number)
+        net = added(subject, f"b{number}", work)
+        kept = subject.task(f"b{number}").state_dict()
+        assert all(torch.equal(value, kept[key]) for key, value in net.state_dict().items())
 
 
 def test_older_units_hear_of_younger_ones_only_where_both_are_used() -> None:
