@@ -114,7 +114,7 @@ class Candidates:
         chosen: dict[tuple[str, Move], list[int]] = {}
         for gain in gains:
             chosen.setdefault((gain.axis, gain.move), []).append(gain.unit)
-        back = {name: torch.zeros_like(self._gated[name]) for name in self._gated}
+        back = {name: torch.zeros(gate.shape, dtype=torch.bool) for name, gate in self._gated.items()}
         keep = {}
         for name, slices in self._axes.items():
             before, changed = self._before[name], chosen.get((name, "unlock"), [])
