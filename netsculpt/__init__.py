@@ -1,6 +1,6 @@
 """netsculpt: prune, grow and split neural networks while they train."""
 
-from netsculpt import choice, edit, graph, measure, methods, ops, train
+from netsculpt import choice, continual, edit, graph, measure, methods, ops, train
 from netsculpt.build_info import build_info
 from netsculpt.choice import Limits
 from netsculpt.edit import (
@@ -44,6 +44,7 @@ __all__ = [
     "apply",
     "build_info",
     "choice",
+    "continual",
     "edit",
     "graph",
     "grow",
