@@ -12,7 +12,6 @@ from netsculpt.measure import LossFn
 from netsculpt.methods import grow, split
 from netsculpt.train.sculptor import Applied, Sculptor
 
-
 METHODS: dict[str, Callable[..., Plan]] = {"split": split, "grow": grow}
 
 
