@@ -21,7 +21,7 @@ from netsculpt.edit import (
     uniform_pruning,
 )
 from netsculpt.graph import Graph, trace
-from netsculpt.methods import Tolerance, Tuning, grow, prune, prune_by, split
+from netsculpt.methods import Tolerance, Tuning, grow, natural_gains, prune, prune_by, split
 from netsculpt.train import GrowSchedule, Sculptor, recalibrate
 
 __version__ = "0.1.0"
@@ -52,6 +52,7 @@ __all__ = [
     "load",
     "measure",
     "methods",
+    "natural_gains",
     "ops",
     "prune",
     "prune_by",

@@ -1,4 +1,4 @@
-"""When to grow: every so many epochs, or when the loss stands still, until a budget is used up."""
+"""When to grow: every so many epochs, when the loss stands still, or when new units would help; up to a budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netsculpt.choice import Limits
 from netsculpt.edit import Budget, Plan
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import LossFn
-from netsculpt.methods import grow, split
+from netsculpt.methods import grow, natural_gains, split
 from netsculpt.train.sculptor import Applied, Sculptor
 
 METHODS: dict[str, Callable[..., Plan]] = {"split": split, "grow": grow}
@@ -28,9 +28,11 @@ class GrowSchedule:
         loader: calibration batches.
         loss_fn: as for ``measure``.
         budget: how large the model may become, in the end; percentages are of the model at the start.
-        every: epochs between two growths; None to grow when the loss stands still.
+        every: epochs between two growths; None to grow when the loss stands still, or by ``gain``.
         patience: with ``every=None``: epochs without an improvement before the model grows.
         tolerance: the share of the loss that is an improvement.
+        gain: with ``every=None``, instead of waiting for the loss: the model grows after an epoch where new units would
+            add this share to what a natural gradient gains on some axis, ``netsculpt.natural_gains``. 1 is a start.
         share: the share of its parameters by which the model may grow at once.
         method: "split" for splitting steepest descent, "grow" for firefly descent.
         options: passed on to ``netsculpt.split`` or ``netsculpt.grow``.
@@ -50,6 +52,7 @@ class GrowSchedule:
         every: int | None = None,
         patience: int = 3,
         tolerance: float = 1e-3,
+        gain: float | None = None,
         share: float = 0.3,
         method: Literal["split", "grow"] = "split",
         **options: Any,
@@ -59,6 +62,8 @@ class GrowSchedule:
                 raise ArgumentError(f"{name} must be a whole number of epochs above 0, not {value!r}")
         if method not in METHODS:
             raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        if gain is not None and (every is not None or not gain > 0):
+            raise ArgumentError(f"gain must be a share above 0, and every None with it, not {gain!r} and {every!r}")
         if not share > 0 or not 0 <= tolerance < 1:
             raise ArgumentError(f"share must be above 0 and tolerance in [0, 1), not {share!r} and {tolerance!r}")
         self._sculptor, self._loader, self._loss_fn = sculptor, loader, loss_fn
@@ -67,6 +72,7 @@ class GrowSchedule:
         self._limits = budget.limits(sculptor.graph.cost())
         self._bounded = budget
         self._every, self._patience, self._tolerance, self._share = every, patience, tolerance, share
+        self._gain = gain
         self._method: Literal["split", "grow"] = method
         self._options = options
         self._losses: list[float] = []
@@ -100,8 +106,11 @@ class GrowSchedule:
     def _is_time(self) -> bool:
         if self._every is not None:
             return self._since >= self._every
+        if self._gain is not None:
+            stats = self._sculptor.measure(self._loader, self._loss_fn, for_="grow")
+            return max(each.relative for each in natural_gains(stats).values()) >= self._gain
         if not self._losses:
-            raise ArgumentError("step needs the loss of the epoch where every is None")
+            raise ArgumentError("step needs the loss of the epoch where neither every nor gain is given")
         return stands_still(self._losses, self._patience, self._tolerance)
 
     def _limits_now(self) -> Limits:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 import netsculpt as ns
 from netsculpt.errors import ArgumentError, BudgetError
+from netsculpt.measure import measure
 from netsculpt.train.schedule import stands_still
 from tests.measure.networks import Case, case
 
@@ -107,6 +108,16 @@ def test_it_grows_by_firefly_descent_too() -> None:
     assert schedule.grown and start < size(subject) <= 1.5 * start
 
 
+def test_it_grows_when_new_units_would_help_a_natural_gradient() -> None:
+    subject, _, _ = started(ns.Budget(params="200%"), every=1)
+    batches = list(zip(subject.x.split(16), subject.y.split(16), strict=True))
+    stats = measure(subject.model, ns.trace(subject.model, subject.x), batches, F.cross_entropy, for_="grow")
+    most = max(each.relative for each in ns.natural_gains(stats).values())
+    for threshold, grows in ((0.99 * most, True), (1.01 * most, False)):
+        _, schedule, _ = started(ns.Budget(params="200%"), gain=threshold, step=0.02)
+        assert (schedule.step() is not None) == grows
+
+
 def test_a_latency_is_kept_too() -> None:
     budget, clock = ns.Budget(params="300%", latency=9.0), lambda sizes: float(sizes.get("up", 6))
     subject, schedule, _ = started(budget, every=1, share=10.0, step=0.02, latency=clock)
@@ -121,6 +132,9 @@ REFUSALS: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (ArgumentError, "patience must be a whole number of epochs above 0, not 1.5", {"patience": 1.5}),
     (ArgumentError, r"share must be above 0 and tolerance in \[0, 1\), not 0 ", {"share": 0}),
     (ArgumentError, r"share must be above 0 and tolerance in \[0, 1\), not 0.3 and 1", {"tolerance": 1}),
+    (ArgumentError, "gain must be a share above 0, and every None with it, not 1.0 and 2", {"gain": 1.0, "every": 2}),
+    (ArgumentError, "gain must be a share above 0, and every None with it, not 0 and None", {"gain": 0}),
+    (ArgumentError, "method must be one of split, grow, not 'graft'", {"method": "graft"}),
     (ArgumentError, "latency of a schedule's budget must be in seconds, not '120%'", {"latency": "120%"}),
     (BudgetError, "params of a budget must be", {"params": "many"}),
 ]
@@ -135,5 +149,5 @@ def test_what_makes_no_sense_is_refused(kind: type[Exception], sentence: str, op
 
 def test_standing_still_needs_a_loss() -> None:
     _, schedule, _ = started(ns.Budget(params="200%"))
-    with pytest.raises(ArgumentError, match="step needs the loss of the epoch where every is None"):
+    with pytest.raises(ArgumentError, match="step needs the loss of the epoch where neither every nor gain is given"):
         schedule.step()

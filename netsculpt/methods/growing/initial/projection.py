@@ -36,8 +36,12 @@ class Update(NamedTuple):
         return operation.respond(x, self.weight.to(x.dtype), bias)
 
 
-class _Fit:
-    """Σ b ⊗ b and Σ b ⊗ g of one weight, b its inputs with a 1 for the bias."""
+class Fit:
+    """Σ b ⊗ b and Σ b ⊗ g of one weight, b its inputs with a 1 for the bias, g the gradients at its results.
+
+    Raises:
+        MeasureError: the weight has too many inputs.
+    """
 
     def __init__(self, read: Read, weight: Tensor) -> None:
         self._read, self._weight = read, weight.detach()
@@ -67,12 +71,16 @@ class _Fit:
                 patches = operation.patches(part, self._biased)
                 self._inputs += patches.T @ patches
 
-    def update(self) -> Update:
-        """Of all ranks; of several best ones the least."""
+    def solved(self) -> tuple[Tensor, Tensor]:
+        """P with (Σ b ⊗ b) P = Σ b ⊗ g, of several the least, and Σ b ⊗ g: float64 [inputs, outputs], of all ranks."""
         for each in self._shifted.values():
             each.add_to(self._inputs)
         summed(self._inputs), summed(self._cross)
-        solved = _least_squares(self._inputs, self._cross, self._weight.dtype).T
+        return _least_squares(self._inputs, self._cross, self._weight.dtype), self._cross
+
+    def update(self) -> Update:
+        """Of all ranks; of several best ones the least."""
+        solved = self.solved()[0].T
         bias = solved[:, -1] if self._biased else None
         rows = solved[:, :-1] if self._biased else solved
         shape = self._weight.movedim(self._read.dim, 0).shape
@@ -120,7 +128,7 @@ def updates(batches: Iterable[Played], reads: Iterable[Read], state: Mapping[str
     Raises:
         MeasureError: a weight has too many inputs.
     """
-    fits = {read.weight: _Fit(read, state[read.weight]) for read in reads}
+    fits = {read.weight: Fit(read, state[read.weight]) for read in reads}
     for batch in batches:
         for fit in fits.values():
             fit.add(batch)

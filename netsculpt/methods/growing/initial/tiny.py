@@ -69,7 +69,7 @@ def tiny(
         if not allowed or (value is not None and not math.isfinite(value)):
             raise ArgumentError(f"{name} must be {WANTED[name]}, not {value!r}")
     where = place(stats, axis)
-    sums = cross(stats, where, _uses(where), second=True, projected=project)
+    sums = cross(stats, where, uses_at_zero(where), second=True, projected=project)
     wanted = sums.left if project else sums.cross
     assert sums.second is not None and wanted is not None
     root = pseudo_root(sums.second, where.dtype, rank, ridge)
@@ -89,8 +89,12 @@ def tiny(
 WANTED = {"amplitude": "above 0", "ridge": "0 or above", "rank": "a share below 1, or None"}
 
 
-def _uses(where: Place) -> tuple[Use, ...]:
-    """With the mean slopes of both sides of 0."""
+def uses_at_zero(where: Place) -> tuple[Use, ...]:
+    """All operations that use new units, with the mean slopes of both sides of 0.
+
+    Raises:
+        MeasureError: the units do not answer 0 to 0, or are used in a way that is not known.
+    """
     require_zero(where.unit.axis, (response.value for response in where.body.responses().values()))
     sides = [where.uses(where.body.responses(start)) for start in (STEP, -STEP)]
     return tuple(
