@@ -40,7 +40,7 @@ ARMS: dict[str, tuple[str, Grow]] = {
     "Net2Net": ("grow", lambda stats, budget: ns.grow(stats, budget, init="net2net", new_units=4.0)),
     "random units": ("grow", lambda stats, budget: ns.grow(stats, budget, init="random", new_units=4.0)),
 }
-WIDTHS = {"vgg": (8, 8, 12, 12), "residual": (10, 10)}
+WIDTHS = {"vgg": (4, 4, 6, 6), "residual": (5, 5)}
 
 
 def build(name: str, seed: int, factor: float = 1.0) -> nn.Sequential:
@@ -139,8 +139,8 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--networks", nargs="+", choices=list(WIDTHS), default=list(WIDTHS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4, help="before growing, and as many after it")
-    parser.add_argument("--examples", type=int, default=8_000, help="training pictures, always the same ones")
-    parser.add_argument("--budget", type=float, default=3.0, help="parameters afterwards, as a multiple")
+    parser.add_argument("--examples", type=int, default=10_000, help="training pictures, always the same ones")
+    parser.add_argument("--budget", type=float, default=4.0, help="parameters afterwards, as a multiple")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     options = parser.parse_args(given)
     torch.set_num_threads(1)
