@@ -10,6 +10,7 @@ from netsculpt.edit import Budget, InsertLayer, Plan
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import Statistics
 from netsculpt.measure.batches import Batch
+from netsculpt.measure.ranks import least
 from netsculpt.methods.growing.groups import Kind
 from netsculpt.methods.growing.layers import candidates as layers_for
 from netsculpt.methods.growing.materialise import plan_of
@@ -46,6 +47,9 @@ def grow(
     stay, scored by integrated gradients on data that did not tune them, and chosen together within the budget. The
     accepted ones are tuned once more and become edits. The plan predicts the change of the loss on all of the
     calibration data, by running the model with the accepted candidates.
+
+    Under torch.distributed all ranks must call it together, each with statistics of its own batches: candidates are
+    tuned by the mean of their gradients and judged by all data, and every rank gets the same plan.
 
     Args:
         stats: of ``measure(..., for_="grow")``, or for anything else, of the model as it is.
@@ -112,8 +116,9 @@ def grow(
 
 
 def parted(batches: Sequence[Batch], held_out: float) -> tuple[list[Batch], list[Batch]]:
-    """Batches that tune, and batches that judge; all do both where there are fewer than four."""
-    kept = max(1, round(held_out * len(batches))) if held_out and len(batches) >= 4 else 0
+    """Batches that tune, and batches that judge; all do both where there are fewer than four, on any rank."""
+    few = least(len(batches)) < 4
+    kept = max(1, round(held_out * len(batches))) if held_out and not few else 0
     return (list(batches[:-kept]), list(batches[-kept:])) if kept else (list(batches), list(batches))
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
+from netsculpt.errors import MeasureError
 from netsculpt.measure import LossFn
 from netsculpt.measure.batches import Batch
-from netsculpt.measure.ranks import summed
+from netsculpt.measure.ranks import summed, together
 from netsculpt.methods.growing.groups import Group, Kind
 from netsculpt.methods.growing.overlay import Gates, Overlay
 from netsculpt.methods.growing.tuning import batch_loss
@@ -41,48 +43,58 @@ def integrated(
         start: gates at the beginning of the path; those that are on have no score (0). All are off by default.
 
     Returns:
-        Group's key -> float64 [candidates].
+        Group's key -> float64 [candidates], over all ranks' batches.
+
+    Raises:
+        MeasureError: a loss or a score is not finite.
 
     Source: L. Wu, B. Liu, P. Stone, Q. Liu, "Firefly Neural Architecture Descent" (2020).
     """
     start = overlay.off() if start is None else start
-    total = {key: torch.zeros(group.size, dtype=torch.float64) for key, group in overlay.groups.items()}
-    examples = sum(batch.size for batch in batches)
-    for node in range(nodes):
-        at = (2 * node + 1) / (2 * nodes)
-        for batch in batches:
-            share = batch.size / (examples * nodes)
-            if path == "joint":
-                gates = {key: gate + (1 - gate) * at for key, gate in start.items()}
-                slopes = _slopes(overlay, batch, loss_fn, gates)
-                for key, gate in start.items():
-                    total[key] += share * (1 - gate.cpu().double()) * slopes[key]
-                continue
-            for key, gate in start.items():
-                for unit in (gate == 0).nonzero()[:, 0].tolist():
-                    gates = overlay.on()
-                    gates[key][unit] = at
-                    total[key][unit] += share * _slopes(overlay, batch, loss_fn, gates)[key][unit]
-    return total if not torch.distributed.is_initialized() else _over_ranks(total)
+    total = together(partial(_along, overlay, batches, loss_fn, nodes, path, start))
+    return _over_ranks(total, batches)
 
 
 def end_points(overlay: Overlay, batches: Sequence[Batch], loss_fn: LossFn, at: float = 1.0) -> Scores:
     """dL/dζ with all gates at ``at``: what integrated gradients do better, for comparison."""
-    examples = sum(batch.size for batch in batches)
-    total = {key: torch.zeros(group.size, dtype=torch.float64) for key, group in overlay.groups.items()}
-    for batch in batches:
-        slopes = _slopes(overlay, batch, loss_fn, {key: gate * at for key, gate in overlay.on().items()})
-        for key, each in slopes.items():
-            total[key] += each * batch.size / examples
-    return total
+    gates = {key: gate * at for key, gate in overlay.on().items()}
+    return _over_ranks(together(partial(_sums, overlay, batches, loss_fn, gates)), batches)
 
 
 @torch.no_grad()
 def loss_with(overlay: Overlay, batches: Sequence[Batch], loss_fn: LossFn, gates: Gates | None = None) -> float:
-    """The mean loss with the candidates behind these gates."""
+    """The mean loss with the candidates behind these gates, over all ranks' batches."""
     tensors = overlay.tensors(gates)
-    examples = sum(batch.size for batch in batches)
-    return sum(float(batch_loss(overlay, each, loss_fn, tensors)) * each.size / examples for each in batches)
+    own = together(lambda: sum(float(batch_loss(overlay, each, loss_fn, tensors)) * each.size for each in batches))
+    total, examples = summed(torch.tensor([own, _examples(batches)], dtype=torch.float64)).tolist()
+    return float(total / examples)
+
+
+def _along(overlay: Overlay, batches: Sequence[Batch], loss_fn: LossFn, nodes: int, path: Path, start: Gates) -> Scores:
+    """Of this rank: the integral times its number of examples."""
+    total = _zeros(overlay)
+    for node in range(nodes):
+        at = (2 * node + 1) / (2 * nodes)
+        if path == "joint":
+            slopes = _sums(overlay, batches, loss_fn, {key: gate + (1 - gate) * at for key, gate in start.items()})
+            for key, gate in start.items():
+                total[key] += (1 - gate.cpu().double()) * slopes[key] / nodes
+            continue
+        for key, gate in start.items():
+            for unit in (gate == 0).nonzero()[:, 0].tolist():
+                gates = overlay.on()
+                gates[key][unit] = at
+                total[key][unit] += _sums(overlay, batches, loss_fn, gates)[key][unit] / nodes
+    return total
+
+
+def _sums(overlay: Overlay, batches: Sequence[Batch], loss_fn: LossFn, gates: Gates) -> Scores:
+    """dL/dζ of every gate, times the number of examples, over batches of this rank."""
+    total = _zeros(overlay)
+    for batch in batches:
+        for key, each in _slopes(overlay, batch, loss_fn, gates).items():
+            total[key] += each * batch.size
+    return total
 
 
 def _slopes(overlay: Overlay, batch: Batch, loss_fn: LossFn, gates: Gates) -> Scores:
@@ -113,6 +125,25 @@ def _slope(group: Group, gradients: Mapping[str, Tensor]) -> Tensor:
     return taylor_gain_params(values, along, [0] * len(values)).signed.cpu()
 
 
-def _over_ranks(scores: Scores) -> Scores:
-    ranks = torch.distributed.get_world_size()
-    return {key: summed(each) / ranks for key, each in scores.items()}
+def _zeros(overlay: Overlay) -> Scores:
+    return {key: torch.zeros(group.size, dtype=torch.float64) for key, group in overlay.groups.items()}
+
+
+def _examples(batches: Sequence[Batch]) -> int:
+    return sum(batch.size for batch in batches)
+
+
+def _over_ranks(scores: Scores, batches: Sequence[Batch]) -> Scores:
+    """From every rank's sums to the mean over all examples.
+
+    Raises:
+        MeasureError: a score is not finite.
+    """
+    examples = float(summed(torch.tensor(_examples(batches), dtype=torch.float64)))
+    found = {key: summed(each) / examples for key, each in scores.items()}
+    for (axis, kind), each in found.items():
+        if not bool(each.isfinite().all()):
+            raise MeasureError(
+                f"a score of the {kind!r} candidates of axis {axis!r} is not finite; tune with a smaller radius"
+            )
+    return found

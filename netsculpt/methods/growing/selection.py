@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from netsculpt.choice import Choice, Limits, Option, Solver, choose
+from netsculpt.measure.ranks import first, together
 from netsculpt.methods.growing.groups import Kind
 from netsculpt.methods.growing.overlay import Gates, Overlay
 from netsculpt.methods.growing.scores import Scores
@@ -48,7 +49,7 @@ def select(
     whole = {name: overlay.graph[name].size for name in overlay.inserted}
     overlay.graph.resize(dict.fromkeys(whole, 0))  # a layer is there when one of its hidden units is
     try:
-        choice = choose(items, overlay.graph, limits, solver=solver, latency=latency)
+        choice = together(lambda: choose(items, overlay.graph, limits, solver=solver, latency=latency))
     finally:
         overlay.graph.resize(whole)
     new = [option for option in choice.options if option.gain > -FIRST]
@@ -56,7 +57,7 @@ def select(
     for option in chosen:
         key, unit = items[option]
         before[key][unit] = 1
-    return before, choice
+    return {key: first(gate) for key, gate in before.items()}, choice  # ranks may have measured other latencies
 
 
 def count(gates: Gates) -> int:

@@ -16,6 +16,7 @@ from torch.optim import Adam, Optimizer
 from netsculpt.errors import ArgumentError, MeasureError
 from netsculpt.measure import LossFn
 from netsculpt.measure.batches import Batch, on
+from netsculpt.measure.ranks import averaged, first, together
 from netsculpt.methods.growing.groups import Group
 from netsculpt.methods.growing.overlay import Gates, Overlay
 
@@ -62,19 +63,20 @@ def draw(overlay: Overlay, tuning: Tuning, seed: int) -> None:
     for number, group in enumerate(overlay.groups.values()):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
         for names, norm in _parts(group, tuning):
-            first = FIRST if group.kind == "split" else SMALL if names[0] in group.gated else 1 / tuning.radius
+            size = FIRST if group.kind == "split" else SMALL if names[0] in group.gated else 1 / tuning.radius
             for name in names:
                 values = group.values[name]
                 drawn = torch.randn(values.shape, generator=generator, dtype=torch.float64)
                 drawn = torch.zeros_like(drawn) if name.endswith("bias") and group.kind != "split" else drawn
                 values.copy_(drawn)
-            _scale(group, names, partial(_onto, first * norm))
+            _scale(group, names, partial(_onto, size * norm))
+    share(overlay)
 
 
 def tune(
     overlay: Overlay, batches: Sequence[Batch], loss_fn: LossFn, tuning: Tuning, gates: Gates | None = None
 ) -> list[float]:
-    """Gradient steps on the candidates' values; the losses before each.
+    """Gradient steps on the candidates' values; the losses before each. Ranks take each step together.
 
     Args:
         overlay: its values are changed.
@@ -95,13 +97,13 @@ def tune(
     optimizer = tuning.optimizer(values)
     try:
         for number, batch in enumerate(islice(cycle(batches), tuning.batches)):
-            loss = batch_loss(overlay, batch, loss_fn, overlay.tensors(gates))
-            found = torch.autograd.grad(loss, values, allow_unused=True)
-            for value, gradient in zip(values, found, strict=True):
+            loss, found = together(partial(_gradients, overlay, batch, loss_fn, gates, values))
+            mean, *gradients = averaged([loss, *found], [loss, *values], batch.size)
+            for value, gradient in zip(values, gradients, strict=True):
                 value.grad = gradient
             optimizer.step()
             project(overlay, tuning)
-            losses.append(float(loss.detach()))
+            losses.append(float(loss if mean is None else mean))
             if tuning.progress:
                 _tell(number + 1, tuning.batches, losses[-1])
             if tuning.patience is not None and stands_still(losses, tuning.patience):
@@ -112,7 +114,16 @@ def tune(
             value.grad = None
         if tuning.progress and losses:
             print(file=sys.stderr)
+    share(overlay)
     return losses
+
+
+@torch.no_grad()
+def share(overlay: Overlay) -> None:
+    """Let all ranks have the first one's candidates."""
+    for group in overlay.groups.values():
+        for value in group.values.values():
+            first(value)
 
 
 def batch_loss(overlay: Overlay, batch: Batch, loss_fn: LossFn, tensors: dict[str, Tensor]) -> Tensor:
@@ -129,6 +140,15 @@ def batch_loss(overlay: Overlay, batch: Batch, loss_fn: LossFn, tensors: dict[st
     if not bool(loss.isfinite()):
         raise MeasureError(f"the loss with candidates attached is {float(loss.detach())}; tune with a smaller radius")
     return loss.reshape(())
+
+
+def _gradients(
+    overlay: Overlay, batch: Batch, loss_fn: LossFn, gates: Gates | None, values: list[Tensor]
+) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    """The loss of a batch on this rank, and its gradient by the candidates' values."""
+    with torch.enable_grad():
+        loss = batch_loss(overlay, batch, loss_fn, overlay.tensors(gates))
+        return loss.detach(), torch.autograd.grad(loss, values, allow_unused=True)
 
 
 @torch.no_grad()
