@@ -25,8 +25,8 @@ from bench.experiments.data import DIRECTORY, Images, load
 from bench.experiments.training import BATCH, evaluate, optimizer_of, train
 from netsculpt.measure import Statistics
 
-CALIBRATION = 20  # batches
-TUNING = ns.Tuning(batches=40)
+CALIBRATION = 60  # batches
+TUNING = ns.Tuning(batches=200)
 Grow = Callable[[Statistics, ns.Budget], ns.Plan]
 ARMS: dict[str, tuple[str, Grow]] = {
     "firefly, wider": ("grow", lambda stats, budget: ns.grow(stats, budget, tuning=TUNING)),

@@ -35,7 +35,7 @@ def grow(
     retuning: Tuning | None = None,
     nodes: int = 3,
     path: Path = "joint",
-    rounds: int = 1,
+    rounds: int = 4,
     held_out: float = 0.25,
     solver: Solver = "greedy",
     latency: Callable[[Mapping[str, int]], float] | None = None,
@@ -69,7 +69,8 @@ def grow(
         retuning: of the accepted ones; like ``tuning`` by default. ``Tuning(batches=0)`` for none.
         nodes: n of the integral's midpoint rule.
         path: "joint" or "coordinate", as in ``netsculpt.methods.growing.integrated``.
-        rounds: accept so many blocks of candidates one after the other, and score the rest anew after each.
+        rounds: accept the candidates in so many blocks, one after the other, and score the rest anew after each: what
+            two candidates add together is not what they add apart.
         held_out: share of the calibration batches that scores and does not tune, where there are four at least.
         solver: ``"greedy"`` or ``"exact"``, as in ``netsculpt.choice.choose``.
         latency: seconds by sizes, for budgets with a latency, as there.

@@ -23,11 +23,8 @@ from netsculpt.methods.growing.overlay import Gates, Overlay
 FIRST = 0.1  # norm of a split's first offset, of the radius: at zero its gradient is exactly zero
 SMALL = 0.01  # of a new unit's first outgoing weights, of the norm of those that are there
 TINY = 1e-30
+RATE = 0.025  # of Adam, as a share of the root mean square of the numbers that a unit of the model has there
 HE = math.sqrt(2)  # norm of a hidden unit's incoming weights that keeps the variance through a ReLU
-
-
-def _adam(values: list[Tensor]) -> Optimizer:
-    return Adam(values, lr=2e-3)
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,8 @@ class Tuning:
 
     Attributes:
         batches: gradient steps, a batch each; 0 leaves the candidates as they were drawn.
-        optimizer: makes an optimizer of the candidates' values.
+        optimizer: makes an optimizer of the candidates' values; by default Adam, whose steps are a fortieth of what
+            such numbers are in the units of the model.
         radius: bound of the norm of an offset, and of a new unit's incoming and outgoing weights, as a multiple of the
             mean norm of such weights of the axis's units. Steps are projected onto it.
         patience: stop when the mean loss of so many batches is no better than that of as many before; None for never.
@@ -44,7 +42,7 @@ class Tuning:
     """
 
     batches: int = 100
-    optimizer: Callable[[list[Tensor]], Optimizer] = _adam
+    optimizer: Callable[[list[Tensor]], Optimizer] | None = None
     radius: float = 1.0
     patience: int | None = None
     progress: bool = False
@@ -94,7 +92,7 @@ def tune(
         return losses
     for value in values:
         value.requires_grad_()
-    optimizer = tuning.optimizer(values)
+    optimizer = _adam(overlay, tuning) if tuning.optimizer is None else tuning.optimizer(values)
     try:
         for number, batch in enumerate(islice(cycle(batches), tuning.batches)):
             loss, found = together(partial(_gradients, overlay, batch, loss_fn, gates, values))
@@ -124,6 +122,17 @@ def share(overlay: Overlay) -> None:
     for group in overlay.groups.values():
         for value in group.values.values():
             first(value)
+
+
+def _adam(overlay: Overlay, tuning: Tuning) -> Optimizer:
+    """Steps in proportion to what is there: one rate for weights of 0.02 and of 0.5 would be wrong for both."""
+    groups = []
+    for group in overlay.groups.values():
+        for names, bound in _parts(group, tuning):
+            entries = sum(group.values[name].shape[1] for name in names)
+            rate = RATE * bound / tuning.radius / math.sqrt(entries)
+            groups.append({"params": [group.values[name] for name in names], "lr": rate})
+    return Adam(groups)
 
 
 def batch_loss(overlay: Overlay, batch: Batch, loss_fn: LossFn, tensors: dict[str, Tensor]) -> Tensor:
