@@ -75,7 +75,7 @@ def network(seed: int) -> nn.Sequential:
     for number in range(LAYERS):
         layers += [nn.Conv2d(WIDTH if number else 1, WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(WIDTH), nn.ReLU()]
         layers += [nn.MaxPool2d(2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTH, 10))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, 10))
 
 
 def trial(seed: int, data: Images, tuned: int) -> dict[str, list[float]]:
