@@ -14,7 +14,7 @@ from netsculpt.methods.growing.groups import Kind
 from netsculpt.methods.growing.overlay import Gates, Overlay
 from netsculpt.methods.growing.scores import Scores
 
-FIRST = 1e12  # times what a candidate gains that is in already, so that it stays in
+FIRST = 1e12  # times what a candidate gains that is in already, so that it stays in; the greedy solver only sorts
 
 
 def select(
@@ -40,10 +40,12 @@ def select(
     """
     before = overlay.off() if accepted is None else {key: gate.clone() for key, gate in accepted.items()}
     items: dict[Option, tuple[tuple[str, Kind], int]] = {}
+    # The exact solver adds gains up and stops near the best sum: there it must be no more than all others together.
+    most = FIRST if solver == "greedy" else sum(float(each.clamp(max=0).abs().sum()) for each in scores.values())
+    inside = {key: gate.tolist() for key, gate in before.items()}
     for key, each in scores.items():
         for unit, score in enumerate(each.tolist()):
-            inside = bool(before[key][unit])
-            gain = -FIRST * (1 + abs(score)) if inside else score
+            gain = -most if inside[key][unit] else score
             if gain < 0:
                 items[Option(key[0], (key[1], unit), 1, gain)] = key, unit
     whole = {name: overlay.graph[name].size for name in overlay.inserted}
@@ -52,7 +54,7 @@ def select(
         choice = together(lambda: choose(items, overlay.graph, limits, solver=solver, latency=latency))
     finally:
         overlay.graph.resize(whole)
-    new = [option for option in choice.options if option.gain > -FIRST]
+    new = [option for option in choice.options if not inside[items[option][0]][items[option][1]]]
     chosen = sorted(new, key=lambda option: option.gain)[: math.ceil(len(new) * share)]
     for option in chosen:
         key, unit = items[option]
