@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -89,6 +89,23 @@ class Graph:
             close = [each for each in self._by_name if name in each or each in name][:3] or list(self._by_name)[:3]
             raise GraphError(f"there is no axis {name!r}; there are {len(self.axes)}, among them {', '.join(close)}")
         return found
+
+    def names(self, axes: Iterable[str] | None = None) -> list[str]:
+        """The names in ``axes``, each once, or those of all axes.
+
+        Raises:
+            ArgumentError: they are no sequence of names.
+            GraphError: there is no axis of a name.
+        """
+        if axes is None:
+            return [axis.name for axis in self.axes]
+        if isinstance(axes, str) or not isinstance(axes, Iterable):
+            raise ArgumentError(f"axes must be several names of axes, such as ['features.0'], or None, not {axes!r}")
+        found = list(dict.fromkeys(axes))
+        for name in found:
+            if not isinstance(name, str):
+                raise ArgumentError(f"axes must be names of axes, not {name!r}")
+        return [self[name].name for name in found]
 
     def __iter__(self) -> Iterator[Axis]:
         return iter(self.axes)

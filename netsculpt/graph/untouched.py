@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
 import logging
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from netsculpt.errors import EditError
+
 
 @contextmanager
 def tracing_mode(model: nn.Module) -> Iterator[None]:
@@ -22,20 +25,42 @@ def tracing_mode(model: nn.Module) -> Iterator[None]:
     under autocast would say little about the model's own weights.
     """
     before = [_State(module) for module in model.modules()]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one fused operation instead of its parts
-    devices = {"cpu", *(tensor.device.type for tensor in model.parameters())} - {"meta"}
-    with ExitStack() as stack:
-        stack.enter_context(_same_buffers(model))
-        for device in devices:
-            stack.enter_context(torch.autocast(device, enabled=False))
+    with _same_buffers(model), plainly(model):
         try:
             model.eval()
             yield
         finally:
-            torch.backends.mha.set_fastpath_enabled(fast_path)
             for state in before:
                 state.restore()
+
+
+@contextmanager
+def plainly(model: nn.Module) -> Iterator[None]:
+    """Attention in its parts, plain precision, for running ``model`` as it was traced."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    devices = {"cpu", *(tensor.device.type for tensor in model.parameters())} - {"meta"}
+    with ExitStack() as stack:
+        for device in devices:
+            stack.enter_context(torch.autocast(device, enabled=False))
+        torch.backends.mha.set_fastpath_enabled(False)  # one fused operation instead of its parts
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A deep copy.
+
+    Raises:
+        EditError: the model has an attribute that cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model)
+    except (RuntimeError, TypeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise EditError(f"model must be one that can be copied: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager

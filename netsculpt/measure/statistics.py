@@ -90,7 +90,7 @@ class Statistics:
         Raises:
             ArgumentError: one of them cannot be.
         """
-        names = list(self.consumers) if axes is None else [self.graph[name].name for name in axes]
+        names = list(self.consumers) if axes is None else self.graph.names(axes)
         for name in names:
             if name not in self.consumers:
                 why = self.unread.get(name, "it was not measured")
@@ -120,7 +120,7 @@ class Statistics:
         Raises:
             ArgumentError: one of them was not measured.
         """
-        names = list(self.units if axes is None else axes)
+        names = list(self.units) if axes is None else self.graph.names(axes)
         for name in names:
             if name not in self.units:
                 raise ArgumentError(f"axis {name!r} was not measured: {self.reasons.get(name, 'it is not there')}")
@@ -163,6 +163,18 @@ class Statistics:
     def is_current(self) -> bool:
         """Whether the model still has the parameters and buffers that were measured."""
         return self.made_for == versions(self.model)
+
+    @classmethod
+    def require(cls, stats: object) -> None:
+        """Refuse what is no statistics, or of a model that has changed since.
+
+        Raises:
+            ArgumentError: it is something else.
+            MeasureError: the model has changed.
+        """
+        if not isinstance(stats, cls):
+            raise ArgumentError(f"stats must be Statistics, what measure returns, not {type(stats).__name__}")
+        stats.require_current()
 
     def require_current(self) -> None:
         """Refuse to go on with a model that has changed since."""

@@ -8,7 +8,7 @@ m·(2m + K) + K·m products instead of (2m + K)².
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,8 @@ class Blocks(nn.Module):
 
     def __init__(self, layer: nn.Conv2d | nn.Linear, weight: Tensor, outs: Span, ins: Span) -> None:
         super().__init__()
-        self._layer, self._outs, self._ins = [layer], outs, ins  # in a list: its parameters are not this one's
+        self._outs, self._ins = outs, ins
+        self._settings: Any = (layer.stride, layer.padding, layer.dilation) if isinstance(layer, nn.Conv2d) else None
         parts = [weight] * (1 + outs.copied) + [weight.new_zeros(outs.new, *weight.shape[1:])]
         self.rows = nn.Parameter(torch.cat(parts), requires_grad=False)
         columns = weight.new_zeros(weight.shape[0], ins.new, *weight.shape[2:]) if ins.new else None
@@ -56,7 +57,7 @@ class Blocks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer with the whole weight."""
-        dim, ins, outs = 1 if isinstance(self._layer[0], nn.Conv2d) else x.dim() - 1, self._ins, self._outs
+        dim, ins, outs = x.dim() - 1 if self._settings is None else x.dim() - 3, self._ins, self._outs
         old = x.narrow(dim, 0, ins.old)
         if ins.copied:
             old = (old + x.narrow(dim, ins.old, ins.old)) * 0.5
@@ -68,10 +69,7 @@ class Blocks(nn.Module):
         return torch.cat([*parts, out.narrow(dim, outs.twice, outs.new)], dim) if outs.copied or outs.new else parts[0]
 
     def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        layer = self._layer[0]
-        if isinstance(layer, nn.Conv2d):
-            return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation)
-        return F.linear(x, weight, bias)
+        return F.linear(x, weight, bias) if self._settings is None else F.conv2d(x, weight, bias, *self._settings)
 
 
 def in_blocks(

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import activation
+from torch.nn.utils import skip_init
 
 from netsculpt.edit import InsertLayer
 from netsculpt.edit.residual import Residual
 from netsculpt.errors import ArgumentError
 from netsculpt.graph import Graph
 from netsculpt.graph.untouched import tracing_mode
+from netsculpt.methods.growing.arguments import is_number
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -28,12 +30,17 @@ def candidates(model: nn.Module, graph: Graph, units: float, after: Iterable[str
         after: names of the layers to insert behind; those of ``places`` by default.
 
     Raises:
-        ArgumentError: a layer in ``after`` is not there, or gives nothing that a residual layer could take.
+        ArgumentError: ``units`` is no share, or a layer in ``after`` is not there, or gives nothing that a residual
+            layer could take.
     """
+    if not is_number(units) or units <= 0:
+        raise ArgumentError(f"layer_units must be a share above 0, not {units!r}")
+    if after is not None and (isinstance(after, str) or not isinstance(after, Iterable)):
+        raise ArgumentError(f"after must be several names of layers, such as ['features.1'], or None, not {after!r}")
     found = _outputs(model, graph)[0]
     normed = any(isinstance(each, (nn.BatchNorm2d, nn.LayerNorm)) for each in model.modules())
     layers = []
-    for name in places(model, graph) if after is None else after:
+    for name in places(model, graph) if after is None else dict.fromkeys(after):
         if name not in found:
             raise ArgumentError(
                 f"after names {name!r}, which is no layer that runs once and gives one tensor of 2 to 4 dimensions"
@@ -74,15 +81,15 @@ def residual(like: Tensor, units: float, normed: bool) -> Residual:
     layers: list[nn.Module]
     if like.dim() == 4:
         norm = [nn.BatchNorm2d(hidden)] if normed else []
-        make: Any = lambda i, o: nn.Conv2d(i, o, 3, padding=1, bias=False)  # noqa: E731 - one of two, chosen here
+        make: Any = lambda i, o: skip_init(nn.Conv2d, i, o, 3, padding=1, bias=False)  # noqa: E731 - used twice
         layers = [make(width, hidden), *norm, nn.ReLU(), make(hidden, width)]
     else:
         norms = [nn.LayerNorm(width, elementwise_affine=False)] if normed and like.dim() == 3 else []
         layers = [
             *norms,
-            nn.Linear(width, hidden),
+            skip_init(nn.Linear, width, hidden),
             nn.GELU() if norms else nn.ReLU(),
-            nn.Linear(hidden, width, bias=False),
+            skip_init(nn.Linear, hidden, width, bias=False),
         ]
     with torch.no_grad():
         for each in layers:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from netsculpt.edit import InsertLayer, Plan, Prune, Split, Widen, apply
 from netsculpt.edit.edits import Edit
 from netsculpt.graph import Graph
+from netsculpt.graph.untouched import copied
 from netsculpt.methods.growing.groups import Group
 from netsculpt.methods.growing.overlay import Gates, Overlay
 
@@ -61,7 +62,7 @@ def _filled(module: nn.Module, group: Group, path: str) -> nn.Module:
         parameter = own.get_parameter(name.removeprefix(f"{path}."))
         rows = values.reshape(write.at.numel(), *write.rest).movedim(0, write.dim)
         with torch.no_grad():
-            parameter.index_copy_(write.dim, write.at.flatten(), rows)
+            parameter.index_copy_(write.dim, write.at.flatten(), rows.to(parameter.dtype))
     return own
 
 
@@ -74,7 +75,7 @@ def _fitted(model: nn.Module, graph: Graph, layers: dict[str, InsertLayer], edit
         layers: name of the inserted module -> its insertion.
         edits: of axes, of the layers' own too.
     """
-    own, traced = copy.deepcopy(model), copy.copy(graph)
+    own, traced = copied(model), copy.copy(graph)
     apply(Plan(tuple(layers.values())), own, graph=traced, check=False)
     if edits:
         apply(Plan(tuple(edits)), own, graph=traced, check=False)

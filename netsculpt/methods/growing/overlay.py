@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils import _pytree as pytree
 
 from netsculpt.edit import InsertLayer, Plan, Split, Widen, apply
 from netsculpt.errors import NetsculptError
@@ -22,6 +23,7 @@ from netsculpt.graph.gather import Gather
 from netsculpt.graph.positions import labels
 from netsculpt.graph.program import Inputs
 from netsculpt.graph.tracing import retrace
+from netsculpt.graph.untouched import copied, plainly
 from netsculpt.methods.growing.blocks import in_blocks
 from netsculpt.methods.growing.groups import (
     Group,
@@ -35,6 +37,7 @@ from netsculpt.methods.growing.groups import (
     writes_of,
 )
 
+ROUNDING = 0.02  # of the largest answer, more than half precision errs by
 KINDS: tuple[Kind, ...] = ("split", "new")  # by which axes get wider
 Gates: TypeAlias = Mapping[tuple[str, Kind], Tensor]
 
@@ -68,7 +71,7 @@ class Overlay:
         new_units: Mapping[str, int] | None = None,
         layers: Sequence[InsertLayer] = (),
     ) -> None:
-        self.net = copy.deepcopy(model).eval().requires_grad_(False)
+        self.net = copied(model).eval().requires_grad_(False)
         self.graph = copy.copy(graph)
         self.reasons: dict[str, str] = {}
         self.inserted = self._inserted(layers)
@@ -92,12 +95,14 @@ class Overlay:
                     values = group.values[write.values]
                     if gate is not None and write.values in group.gated:
                         values = values * gate.to(values.dtype)[:, None]
-                    found[name] = found[name].index_add(write.dim, write.at.flatten(), _moved(write, values))
+                    added = _moved(write, values).to(found[name].dtype)
+                    found[name] = found[name].index_add(write.dim, write.at.flatten(), added)
         return found
 
     def run(self, inputs: Inputs, tensors: Mapping[str, Tensor]) -> Any:
-        """What the copy answers with these tensors, in eval mode."""
-        return functional_call(self.net, dict(tensors), tuple(inputs.args), dict(inputs.kwargs))
+        """What the copy answers with these tensors, in eval mode and as the model was measured."""
+        with plainly(self.net):
+            return functional_call(self.net, dict(tensors), tuple(inputs.args), dict(inputs.kwargs))
 
     def off(self) -> dict[tuple[str, Kind], Tensor]:
         """Gates that leave every candidate out."""
@@ -123,7 +128,7 @@ class Overlay:
 
     def _with(self, layer: InsertLayer) -> bool:
         try:
-            return bool(_insert(copy.deepcopy(self.net), copy.copy(self.graph), [layer]))
+            return bool(_insert(copied(self.net), copy.copy(self.graph), [layer]))
         except NetsculptError as error:
             self.reasons[layer.after] = str(error)
             return False
@@ -161,7 +166,6 @@ class Overlay:
         drafts = plan.drafts(self.graph)
         gathers = self.graph.rearrangement({name: each.change for name, each in drafts.items()}).gathers
         sizes = {each.axis.term.find(): len(each.change.units) for each in drafts.values()}
-        like = next(self.net.parameters())
         tensors = dict(self.net.named_parameters()) | dict(self.net.named_buffers())
 
         def group(name: str, kind: Kind, size: int, first: Tensor, second: Tensor | None = None) -> Group:
@@ -169,7 +173,8 @@ class Overlay:
             made, used = (self._own(places, kind) for places in (incoming(axis, kind), outgoing(axis)))
             used = used if kind != "split" else []
             values = {
-                place.tensor: like.new_zeros(size, entries_of(self.graph, place, axis)) for place in (*made, *used)
+                place.tensor: _zeros(tensors[place.tensor], size, entries_of(self.graph, place, axis))
+                for place in (*made, *used)
             }
             writes = writes_of(self.graph, axis, [*made, *used], first, gathers, sizes, 1 if kind == "split" else None)
             if second is not None:
@@ -177,7 +182,7 @@ class Overlay:
                     writes[tensor] += more
             gated = frozenset(place.tensor for place in (used or made))
             norms = _norm(self.graph, axis, made, tensors), _norm(self.graph, axis, used, tensors)
-            return Group(name, kind, size, values, gated, _placed(writes, like.device), norms)
+            return Group(name, kind, size, values, gated, _placed(writes, self._device), norms)
 
         found: list[Group] = []
         split = dict.fromkeys(edit.axis for edit in edits if isinstance(edit, Split))
@@ -202,18 +207,26 @@ class Overlay:
     def _into_blocks(
         self, weights: Mapping[str, Tensor], gathers: Mapping[str, Gather], groups: Mapping[tuple[str, Kind], Group]
     ) -> None:
-        """Compute layers in blocks, unless the model's code asks a layer for its weight and not for its answer."""
+        """Compute layers in blocks, unless the model's code asks for a layer's weight or its type, not its answer."""
         before = {key: dict(group.writes) for key, group in groups.items()}
         layers = [path for _, path in self.inserted.values()]
+        wanted = self._answer()
         replaced = in_blocks(self.net, self.graph, weights, gathers, groups, layers)
         try:
-            with torch.no_grad():
-                self.net(*self.graph.inputs.args, **self.graph.inputs.kwargs)
-        except AttributeError:
+            alike = not replaced or _alike(self._answer(), wanted)
+        except (AttributeError, TypeError, RuntimeError):
+            alike = False
+        if not alike:
             for path, layer in replaced.items():
                 self.net.set_submodule(path, layer)
             for key, group in groups.items():
                 group.writes = before[key]
+
+    @torch.no_grad()
+    def _answer(self) -> list[Tensor]:
+        """The tensors that the copy answers to the inputs that it was traced with."""
+        found = self.run(self.graph.inputs, {})
+        return [leaf for leaf in pytree.tree_leaves(found) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
 def _insert(net: nn.Module, graph: Graph, layers: Sequence[InsertLayer]) -> dict[str, tuple[InsertLayer, str]]:
@@ -241,6 +254,22 @@ def _norm(graph: Graph, axis: Axis, places: Iterable[Place], tensors: Mapping[st
         )
         total.index_add_(0, unit[unit >= 0], slices[unit >= 0])
     return float(total.sqrt().mean())
+
+
+def _alike(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    """Whether answers are the same up to rounding: of another path through a model's code they would not be."""
+    if [each.shape for each in found] != [each.shape for each in wanted]:
+        return False
+    return all(
+        torch.allclose(a, b, rtol=0, atol=ROUNDING * float(b.nan_to_num().abs().max()), equal_nan=True)
+        for a, b in zip(found, wanted, strict=True)
+        if b.numel()
+    )
+
+
+def _zeros(like: Tensor, *shape: int) -> Tensor:
+    """Values for a tensor; small steps would be lost in half precision."""
+    return like.new_zeros(shape, dtype=torch.promote_types(like.dtype, torch.float32))
 
 
 def _moved(write: Write, values: Tensor) -> Tensor:

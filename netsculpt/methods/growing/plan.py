@@ -11,6 +11,14 @@ from netsculpt.errors import ArgumentError
 from netsculpt.measure import Statistics
 from netsculpt.measure.batches import Batch
 from netsculpt.measure.ranks import least
+from netsculpt.methods.growing.arguments import (
+    counts,
+    require_count,
+    require_one_of,
+    require_seed,
+    require_share,
+    require_some_of,
+)
 from netsculpt.methods.growing.groups import Kind
 from netsculpt.methods.growing.layers import candidates as layers_for
 from netsculpt.methods.growing.materialise import plan_of
@@ -88,19 +96,23 @@ def grow(
     Source: L. Wu, B. Liu, P. Stone, Q. Liu, "Firefly Neural Architecture Descent: a General Approach for Growing
     Neural Networks" (2020).
     """
-    if init not in get_args(Init):
-        raise ArgumentError(f"init must be one of {', '.join(get_args(Init))}, not {init!r}")
-    new_units = (0.5 if init == "firefly" else 1.0) if new_units is None else new_units
-    _check(kinds, new_units, nodes, rounds, held_out, path)
-    stats.require_current()
+    Statistics.require(stats)
+    require_some_of("kinds", kinds, get_args(Kind))
+    require_one_of("init", init, get_args(Init))
+    require_one_of("path", path, get_args(Path))
+    require_count("nodes", nodes)
+    require_count("rounds", rounds)
+    require_share("held_out", held_out)
+    require_seed(seed)
+    tuning, retuning = _tunings(tuning, retuning)
     limits = budget if isinstance(budget, Limits) else Limits(budget)
-    names = [axis.name for axis in stats.graph] if axes is None else [stats.graph[name].name for name in axes]
-    counts = _counts(stats, names, new_units)
+    names = stats.graph.names(axes)
+    new_units = (0.5 if init == "firefly" else 1.0) if new_units is None else new_units
+    most = counts(stats.graph, names, new_units)
     if init != "firefly":
-        return widened(stats, limits, init, counts, solver=solver, latency=latency, seed=seed)
-    tuning = Tuning() if tuning is None else tuning
+        return widened(stats, limits, init, most, solver=solver, latency=latency, seed=seed)
     layers = layers_for(stats.model, stats.graph, layer_units, after) if "layer" in kinds else []
-    overlay = _attached(stats, kinds, names, counts, layers)
+    overlay = _attached(stats, kinds, names, most, layers)
     train, judge = parted(stats.data, held_out)
     draw(overlay, tuning, seed)
     tune(overlay, train, stats.loss_fn, tuning)
@@ -111,7 +123,7 @@ def grow(
         gates, _ = select(overlay, scores, limits, solver=solver, latency=latency, accepted=gates, share=share)
     if not count(gates):
         return Plan.of(stats.graph, [], predicted=0.0)
-    tune(overlay, train, stats.loss_fn, tuning if retuning is None else retuning, gates)
+    tune(overlay, train, stats.loss_fn, retuning, gates)
     predicted = loss_with(overlay, stats.data, stats.loss_fn, gates) - stats.loss
     return plan_of(stats.model, stats.graph, overlay, gates, predicted)
 
@@ -123,10 +135,12 @@ def parted(batches: Sequence[Batch], held_out: float) -> tuple[list[Batch], list
     return (list(batches[:-kept]), list(batches[-kept:])) if kept else (list(batches), list(batches))
 
 
-def _counts(stats: Statistics, names: Sequence[str], new_units: float | Mapping[str, int]) -> dict[str, int]:
-    if isinstance(new_units, Mapping):
-        return {stats.graph[name].name: each for name, each in new_units.items()}
-    return {name: max(1, round(new_units * stats.graph[name].size)) for name in names}
+def _tunings(tuning: Tuning | None, retuning: Tuning | None) -> tuple[Tuning, Tuning]:
+    for name, value in (("tuning", tuning), ("retuning", retuning)):
+        if value is not None and not isinstance(value, Tuning):
+            raise ArgumentError(f"{name} must be a Tuning, such as Tuning(batches=50), or None, not {value!r}")
+    tuning = Tuning() if tuning is None else tuning
+    return tuning, tuning if retuning is None else retuning
 
 
 def _attached(
@@ -138,22 +152,11 @@ def _attached(
 ) -> Overlay:
     overlay = Overlay(stats.model, stats.graph, axes=names, kinds=kinds, new_units=counts, layers=layers)
     if not overlay.groups:
-        why = next((f"{name}: {reason}" for name, reason in overlay.reasons.items()), "it has no axis that can grow")
+        none = (
+            "it has no axis that can grow"
+            if set(kinds) != {"layer"}
+            else "there is no place for a layer; name some in after"
+        )
+        why = next((f"{name}: {reason}" for name, reason in overlay.reasons.items()), none)
         raise ArgumentError(f"nothing of kinds {', '.join(kinds)} can be attached to the model; {why}")
     return overlay
-
-
-def _check(
-    kinds: Sequence[Kind], new_units: float | Mapping[str, int], nodes: int, rounds: int, held_out: float, path: str
-) -> None:
-    if isinstance(kinds, str) or not kinds or any(each not in get_args(Kind) for each in kinds):
-        raise ArgumentError(f"kinds must be one or several of {', '.join(get_args(Kind))}, not {kinds!r}")
-    if not isinstance(new_units, Mapping) and not new_units > 0:
-        raise ArgumentError(f"new_units must be a share above 0, or numbers by axis name, not {new_units!r}")
-    for name, value in (("nodes", nodes), ("rounds", rounds)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ArgumentError(f"{name} must be a whole number above 0, not {value!r}")
-    if path not in get_args(Path):
-        raise ArgumentError(f"path must be one of {', '.join(get_args(Path))}, not {path!r}")
-    if not 0 <= held_out < 1:
-        raise ArgumentError(f"held_out must be a share in [0, 1), not {held_out!r}")

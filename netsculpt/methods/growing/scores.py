@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from netsculpt.errors import MeasureError
+from netsculpt.graph.untouched import plainly
 from netsculpt.measure import LossFn
 from netsculpt.measure.batches import Batch
 from netsculpt.measure.ranks import summed, together
@@ -103,7 +104,7 @@ def _slopes(overlay: Overlay, batch: Batch, loss_fn: LossFn, gates: Gates) -> Sc
         tensors = overlay.tensors(gates)
     for tensor in tensors.values():
         tensor.requires_grad_()
-    with torch.enable_grad():
+    with plainly(overlay.net), torch.enable_grad():
         loss = batch_loss(overlay, batch, loss_fn, tensors)
         found = torch.autograd.grad(loss, list(tensors.values()), allow_unused=True)
     gradients = {name: each for name, each in zip(tensors, found, strict=True) if each is not None}
@@ -119,7 +120,7 @@ def _slope(group: Group, gradients: Mapping[str, Tensor]) -> Tensor:
             spread = write.spread(group.values[write.values])
             gradient = gradients[name].index_select(write.dim, write.at.flatten()).movedim(write.dim, 0)
             values.append(spread.reshape(group.size, -1).contiguous())
-            along.append(gradient.reshape(group.size, -1).contiguous())
+            along.append(gradient.reshape(group.size, -1).to(spread.dtype).contiguous())
     if not values:
         return torch.zeros(group.size, dtype=torch.float64)
     return taylor_gain_params(values, along, [0] * len(values)).signed.cpu()

@@ -11,12 +11,14 @@ from itertools import cycle, islice
 
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer
+from torch.optim import LBFGS, Adam, Optimizer
 
 from netsculpt.errors import ArgumentError, MeasureError
+from netsculpt.graph.untouched import plainly
 from netsculpt.measure import LossFn
 from netsculpt.measure.batches import Batch, on
 from netsculpt.measure.ranks import averaged, first, together
+from netsculpt.methods.growing.arguments import is_count, is_number
 from netsculpt.methods.growing.groups import Group
 from netsculpt.methods.growing.overlay import Gates, Overlay
 
@@ -50,10 +52,12 @@ class Tuning:
     def __post_init__(self) -> None:
         if isinstance(self.batches, bool) or not isinstance(self.batches, int) or self.batches < 0:
             raise ArgumentError(f"batches of a tuning must be a whole number, at least 0, not {self.batches!r}")
-        if not 0 < self.radius < math.inf:
+        if not is_number(self.radius) or not 0 < self.radius < math.inf:
             raise ArgumentError(f"radius of a tuning must be above 0, not {self.radius!r}")
-        if self.patience is not None and (not isinstance(self.patience, int) or self.patience < 1):
+        if self.patience is not None and not is_count(self.patience):
             raise ArgumentError(f"patience of a tuning must be a number of batches above 0, not {self.patience!r}")
+        if self.optimizer is not None and not callable(self.optimizer):
+            raise ArgumentError(f"optimizer of a tuning must be a function of tensors or None, not {self.optimizer!r}")
 
 
 def draw(overlay: Overlay, tuning: Tuning, seed: int) -> None:
@@ -92,8 +96,8 @@ def tune(
         return losses
     for value in values:
         value.requires_grad_()
-    optimizer = _adam(overlay, tuning) if tuning.optimizer is None else tuning.optimizer(values)
     try:
+        optimizer = _optimizer(overlay, tuning, values)
         for number, batch in enumerate(islice(cycle(batches), tuning.batches)):
             loss, found = together(partial(_gradients, overlay, batch, loss_fn, gates, values))
             mean, *gradients = averaged([loss, *found], [loss, *values], batch.size)
@@ -143,19 +147,32 @@ def batch_loss(overlay: Overlay, batch: Batch, loss_fn: LossFn, tensors: dict[st
         MeasureError: it is not finite.
     """
     inputs, target = on(overlay.net, batch)
-    loss = loss_fn(overlay.run(inputs, tensors), target)
+    with plainly(overlay.net):
+        loss = loss_fn(overlay.run(inputs, tensors), target)
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise ArgumentError("loss_fn must return a scalar tensor, the mean over the batch")
     if not bool(loss.isfinite()):
         raise MeasureError(f"the loss with candidates attached is {float(loss.detach())}; tune with a smaller radius")
+    if torch.is_grad_enabled() and not loss.requires_grad:
+        raise ArgumentError("loss_fn must return a function of the model's answer that can be differentiated")
     return loss.reshape(())
+
+
+def _optimizer(overlay: Overlay, tuning: Tuning, values: list[Tensor]) -> Optimizer:
+    if tuning.optimizer is None:
+        return _adam(overlay, tuning)
+    optimizer = tuning.optimizer(values)
+    if not isinstance(optimizer, Optimizer) or isinstance(optimizer, LBFGS):
+        what = f"not {type(optimizer).__name__}"
+        raise ArgumentError(f"optimizer of a tuning must make a torch optimizer that steps by gradients, {what}")
+    return optimizer
 
 
 def _gradients(
     overlay: Overlay, batch: Batch, loss_fn: LossFn, gates: Gates | None, values: list[Tensor]
 ) -> tuple[Tensor, tuple[Tensor | None, ...]]:
     """The loss of a batch on this rank, and its gradient by the candidates' values."""
-    with torch.enable_grad():
+    with plainly(overlay.net), torch.enable_grad():
         loss = batch_loss(overlay, batch, loss_fn, overlay.tensors(gates))
         return loss.detach(), torch.autograd.grad(loss, values, allow_unused=True)
 

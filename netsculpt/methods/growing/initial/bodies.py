@@ -124,8 +124,8 @@ class Body:
         def given(each: fx.Node) -> Tensor:
             return leaves[each.name].clone() if each.name in leaves else self._side(node, each)
 
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), given)
         with torch.enable_grad():
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), given)
             result: Tensor = node.target(*args, **kwargs)  # type: ignore[operator]
             found = torch.autograd.grad(result.sum(), list(leaves.values()), allow_unused=True)
         slopes: dict[int, Slope] = {}
