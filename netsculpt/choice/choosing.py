@@ -56,6 +56,8 @@ def choose(
     given = [Option(*option) for option in options]
     sign = direction(given)
     _check_names(limits, graph)
+    if latency is not None and not callable(latency):
+        raise ArgumentError(f"latency must be a function of sizes by axis name that gives seconds, not {latency!r}")
     problem = Problem.of(given, graph, limits, sign or 1, latency)
     start = Progress(problem)
     if sign >= 0:

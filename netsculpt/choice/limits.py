@@ -55,7 +55,8 @@ class Limits:
     @property
     def budgets(self) -> tuple[Budget, ...]:
         """Of the whole model."""
-        return tuple(self.budget) if isinstance(self.budget, Sequence) else (self.budget,)
+        several = isinstance(self.budget, Sequence) and not isinstance(self.budget, str)
+        return tuple(self.budget) if several else (self.budget,)  # type: ignore[arg-type, return-value]
 
     def widths_of(self, graph: Graph, names: Iterable[str]) -> list[tuple[int, int | None]]:
         """(minimum, maximum) of every axis in ``names``; no axis is left without a unit.

@@ -54,7 +54,7 @@ def uniform_pruning(
         raise ArgumentError("uniform_pruning needs either a pruning_ratio or a budget")
     if isinstance(round_to, bool) or not isinstance(round_to, int) or round_to < 1:
         raise ArgumentError(f"round_to must be a whole number above 0, not {round_to!r}")
-    chosen = graph.sculptable if axes is None else tuple(graph[name] for name in axes)
+    chosen = graph.sculptable if axes is None else tuple(graph[name] for name in graph.names(axes))
     ratio = _ratio_within(graph, budget, chosen, round_to) if budget is not None else pruning_ratio
     if ratio is None or not 0 <= ratio < 1:
         raise ArgumentError(f"pruning_ratio must be a fraction of units from 0 to below 1, not {ratio!r}")

@@ -71,7 +71,7 @@ def measure(
         raise ArgumentError(f"kink must be 'triangle' or the β of a softplus, not {kink!r}")
     if max_batches is not None and max_batches < 1:
         raise ArgumentError(f"max_batches must be above 0, or None for all, not {max_batches!r}")
-    names = None if axes is None else [graph[name].name for name in axes]
+    names = None if axes is None else graph.names(axes)
     (units, reasons), (consumers, unread) = find_units(graph), find_consumers(graph)
     if "split" in purposes:
         units = _wanted(units, reasons, names)

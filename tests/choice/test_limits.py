@@ -19,6 +19,7 @@ GROW, PRUNE = growth(GRAPH, 0), pruning(GRAPH, 0)
     ("arguments", "sentence"),
     [
         ({"budget": 7}, "budget of limits must be a Budget or several, not 7"),
+        ({"budget": "+10%"}, "budget of limits must be a Budget or several, not '\\+10%'"),
         ({"groups": {"g": ("0", Budget(params=3))}}, "group 'g' of limits must be a sequence of axis names"),
         ({"groups": {"g": (["0"], 3)}}, "group 'g' of limits must have a Budget of params or macs, not 3"),
         ({"groups": {"g": (["0"], Budget(latency=3))}}, "group 'g' of limits must have a Budget of params or macs"),

@@ -67,7 +67,7 @@ def natural_gains(
     """
     if not units > 0 or not damping >= 0:
         raise ArgumentError(f"units must be above 0 and damping 0 or above, not {units!r} and {damping!r}")
-    names = [axis.name for axis in stats.graph] if axes is None else [stats.graph[name].name for name in axes]
+    names = stats.graph.names(axes)
     places: dict[str, Place] = {}
     reasons: dict[str, str] = {}
     for name in names:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from netsculpt import ops
+from netsculpt.errors import ArgumentError
 from netsculpt.measure import Statistics
 from netsculpt.measure.consumers import Consumption
 from netsculpt.measure.grams import Gram
@@ -74,7 +75,10 @@ def curve(stats: Statistics, axis: str, select: Select = "least_squares") -> Cur
 
     Source: M. Ye, L. Wu, Q. Liu, "Greedy Optimization Provably Wins the Lottery" (2020), local imitation.
     """
-    gram = combined(stats.consumers[axis], stats.grams([axis])[axis])
+    if select not in get_args(Select):
+        raise ArgumentError(f"select must be one of {', '.join(map(repr, get_args(Select)))}, not {select!r}")
+    grams = stats.grams([axis])[axis]
+    gram = combined(stats.consumers[axis], grams)
     size = len(gram)
     if select == "least_squares":
         errors = _selected(gram, size - 1, select).errors / _energy(gram)

@@ -77,7 +77,7 @@ def prune(
             raise ArgumentError(f"{name} must be one of {', '.join(map(repr, get_args(known)))}, not {value!r}")
     if tolerance is not None and not isinstance(tolerance, Tolerance):
         raise ArgumentError(f"tolerance must be a Tolerance, such as Tolerance(loss=0.1), not {tolerance!r}")
-    stats.require_current()
+    Statistics.require(stats)
     if check_baseline:
         require_better_than_chance(stats)
     limits = budget if isinstance(budget, Limits) else Limits(budget or ())

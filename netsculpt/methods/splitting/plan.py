@@ -75,12 +75,12 @@ def split(
 
     Source: Q. Liu, L. Wu, D. Wang, "Splitting Steepest Descent for Growing Neural Architectures" (2019).
     """
+    Statistics.require(stats)
     c = _trust(copies, signed)
     steps = [stats.step * factor for factor in SEARCHED] if step == "search" else [stats.step if step is None else step]
     if not all(isinstance(each, (int, float)) and 0 < each < math.inf for each in steps):
         raise ArgumentError(f"step must be a length above 0, not {step!r}, or 'search'")
-    stats.require_current()
-    axes = None if axes is None else list(axes)
+    axes = None if axes is None else stats.graph.names(axes)
     found = spectra(stats, axes, ends="lowest" if c == 1 else "both") if spectrum is None else spectrum
     for name in axes or () if spectrum is not None else ():
         if name not in found:

@@ -84,6 +84,28 @@ def test_no_room_gives_an_empty_plan() -> None:
     ("options", "sentence"),
     [
         ({"kinds": "split"}, "kinds must be one or several"),
+        ({"kinds": 3}, "kinds must be one or several"),
+        ({"axes": "02"}, "axes must be several names of axes"),
+        ({"axes": [0]}, "axes must be names of axes, not 0"),
+        ({"axes": 0}, "axes must be several names of axes"),
+        ({"init": "best"}, "init must be one of firefly"),
+        ({"new_units": "2"}, "new_units must be a share"),
+        ({"new_units": float("inf")}, "new_units must be a share"),
+        ({"new_units": {"0": 1.5}}, "new_units of '0' must be a whole number"),
+        ({"new_units": {"0": -1}, "init": "random"}, "new_units of '0' must be a whole number"),
+        ({"new_units": {"2": 1}, "axes": ["0"], "init": "random"}, "new_units names '2', which is not among axes"),
+        ({"layer_units": 0, "kinds": ("layer",)}, "layer_units must be a share above 0, not 0"),
+        ({"layer_units": float("nan"), "kinds": ("layer",)}, "layer_units must be a share above 0, not nan"),
+        ({"after": "1", "kinds": ("layer",)}, "after must be several names of layers"),
+        ({"after": [], "kinds": ("layer",)}, "there is no place for a layer"),
+        ({"tuning": 20}, "tuning must be a Tuning"),
+        ({"retuning": 20}, "retuning must be a Tuning"),
+        ({"held_out": "half"}, "held_out must be"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"seed": 2**70, "init": "net2net"}, "seed must be a whole number"),
+        ({"latency": 3}, "latency must be a function"),
+        ({"tuning": Tuning(optimizer=lambda values: None)}, "optimizer of a tuning must make a torch optimizer"),
+        ({"tuning": Tuning(optimizer=torch.optim.LBFGS)}, "optimizer of a tuning must make a torch optimizer"),
         ({"kinds": ("wider",)}, "kinds must be one or several"),
         ({"new_units": 0}, "new_units must be"),
         ({"nodes": 0}, "nodes must be"),
@@ -114,7 +136,34 @@ def test_a_model_that_has_changed_is_refused() -> None:
         ns.grow(stats, ns.Limits(units=1), tuning=QUICK)
 
 
-@pytest.mark.parametrize("options", [{"batches": -1}, {"radius": 0.0}, {"patience": 0}, {"batches": 1.5}])
+def test_what_is_no_statistics_is_refused() -> None:
+    sculptor, stats = measured("mlp")
+    for other in (sculptor, stats.model, None):
+        for method in (ns.grow, ns.prune, ns.split):
+            with pytest.raises(ArgumentError, match="stats must be Statistics, what measure returns, not"):
+                method(other, ns.Budget(params="+20%"))
+
+
+def test_a_name_given_twice_counts_once() -> None:
+    _, stats = measured("mlp")
+    once, twice = (
+        ns.grow(stats, ns.Limits(units=2), kinds=ALL, tuning=QUICK, axes=["0"] * n, after=["1"] * n) for n in (1, 2)
+    )
+    assert once.to_json() == twice.to_json()
+
+
+OPTIONS = [
+    {"batches": -1},
+    {"radius": 0.0},
+    {"radius": "1"},
+    {"patience": 0},
+    {"patience": True},
+    {"batches": 1.5},
+    {"optimizer": 3},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
 def test_a_tuning_that_makes_no_sense_is_refused(options: dict) -> None:
     (name,) = options
     with pytest.raises(ArgumentError, match=f"{name} of a tuning must be"):

@@ -8,12 +8,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import netsculpt as ns
-from netsculpt.errors import ArgumentError
+from netsculpt.errors import ArgumentError, GraphError
 from netsculpt.methods.pruning.curves import combined, curve
 from netsculpt.methods.pruning.discrepancy import discrepancy
 from netsculpt.methods.pruning.globally import global_curve
 from netsculpt.methods.pruning.suffixes import Suffix
 from tests.methods.pruning.networks import NETWORKS, measured, network
+
+
+def test_an_axis_or_a_choice_that_is_not_there_is_refused() -> None:
+    stats = measured("Plain")
+    (axis, *_) = stats.consumers
+    for imitation in (curve, global_curve):
+        with pytest.raises(GraphError, match="there is no axis 'nope'"):
+            imitation(stats, "nope")
+        with pytest.raises(ArgumentError, match="the consumers of axis 'head' cannot be imitated"):
+            imitation(stats, "head")
+    with pytest.raises(
+        ArgumentError, match="select must be one of 'uniform', 'line_search', 'least_squares', not 'best'"
+    ):
+        curve(stats, axis, "best")  # type: ignore[arg-type]
 
 
 def distance(gram: Tensor, scales: Tensor) -> float:

@@ -147,6 +147,8 @@ def test_what_makes_no_sense_is_refused() -> None:
         ns.prune(stats, ns.Budget(params=10))
     with pytest.raises(ArgumentError, match="the consumers of axis 'head' cannot be imitated"):
         ns.prune(stats, ns.Budget(params="50%"), axes=["head"])
+    with pytest.raises(ArgumentError, match=r"axes must be several names of axes, such as .*, not 'head'"):
+        ns.prune(stats, ns.Budget(params="50%"), axes="head")
 
 
 def test_a_model_that_only_guesses_is_not_pruned() -> None:
