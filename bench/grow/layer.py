@@ -32,7 +32,7 @@ class Layer(NamedTuple):
 
 LAYERS = {
     "convolutions": Layer(64, 16, 32, 8),
-    "linear": Layer(1024, 0, 1024, 8),
+    "linear": Layer(1024, 0, 4096, 8),
     "small": Layer(6, 5, 20, 3),
     "narrow": Layer(7, 0, 40, 3),
 }

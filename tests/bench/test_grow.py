@@ -51,7 +51,7 @@ def test_the_tables_say_how_often_a_plain_pass_fits() -> None:
 def test_a_missing_peer_is_said() -> None:
     text = report(found({"error": "the process ended with 1: ModuleNotFoundError: No module named 'gromo'"}))
     assert "| TINY | 100 ms | 200 ms | 2× | 100 ms |  |  |  |" in text
-    assert "- linear 1024-1024-1024, 1024 examples, float32, peer: the process ended with 1: Module" in text
+    assert "- linear 1024-1024-1024, 4096 examples, float32, peer: the process ended with 1: Module" in text
 
 
 @pytest.mark.slow
