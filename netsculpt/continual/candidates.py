@@ -15,7 +15,7 @@ from torch import Tensor
 
 from netsculpt.continual.slices import apart, slices_of, uses
 from netsculpt.continual.statistics import settle_norms
-from netsculpt.continual.training import fit, require_finite
+from netsculpt.continual.training import fit, require_loss
 from netsculpt.continual.work import Work
 from netsculpt.graph import Axis
 from netsculpt.measure import LossFn
@@ -99,8 +99,9 @@ class Candidates:
             for node in range(nodes):
                 self._put({name: end[name] - moved[name] * (1 - (node + 0.5) / nodes) for name in end})
                 for given, target in inputs:
-                    loss = loss_fn(self.work.net(*given.args, **given.kwargs), target)
-                    require_finite(loss, "the candidates")
+                    with torch.enable_grad():
+                        loss = loss_fn(self.work.net(*given.args, **given.kwargs), target)
+                    require_loss(loss, "the candidates")
                     found = torch.autograd.grad(loss, [self._parameters[name] for name in end], allow_unused=True)
                     for name, slope in zip(end, found, strict=True):
                         if slope is not None:

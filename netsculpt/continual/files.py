@@ -61,7 +61,7 @@ def read(build_fn: Callable[[], nn.Module], path: str | Path) -> Pool:
         EditError: the file is not there or not ours, or does not fit what ``build_fn`` makes.
     """
     data = _checked(Path(path))
-    model = build_fn()
+    model = build_fn() if callable(build_fn) else build_fn
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"build_fn must return a torch.nn.Module, not {type(model).__name__}")
     args, kwargs = data["inputs"]

@@ -13,6 +13,7 @@ from netsculpt.edit import Budget
 from netsculpt.errors import ArgumentError, BudgetError
 from netsculpt.graph import Cost
 from netsculpt.measure import LossFn
+from netsculpt.methods.growing.arguments import is_number
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Growth:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"{name} of a growth must be a whole number above 0, not {value!r}")
         for name in ("share", "rate"):
-            if not getattr(self, name) > 0:
+            if not is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise ArgumentError(f"{name} of a growth must be above 0, not {getattr(self, name)!r}")
-        if not self.new >= 0:
+        if not is_number(self.new) or self.new < 0:
             raise ArgumentError(f"new of a growth must be at least 0, not {self.new!r}")
 
 
@@ -85,6 +86,8 @@ def bounds(budget: Budget | None, present: Cost) -> Bounds:
     """
     if budget is None:
         return Bounds(None, None)
+    if not isinstance(budget, Budget):
+        raise BudgetError(f"budget must be a Budget, such as Budget(params='+10%'), or None, not {budget!r}")
     if budget.latency is not None:
         raise BudgetError("latency of the budget must be None: a pool is never run as a whole")
     limits = budget.limits(present)

@@ -22,6 +22,7 @@ from netsculpt.edit import Budget, save
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import LossFn
 from netsculpt.methods import Tolerance
+from netsculpt.methods.growing.arguments import require_seed
 
 ADAM: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3)
 
@@ -100,6 +101,11 @@ class Learner:
             MeasureError: the loss is not finite.
         """
         self._check(name, classes)
+        require_seed(seed)
+        if growth is not None and not isinstance(growth, Growth):
+            raise ArgumentError(f"growth must be a Growth, such as Growth(rounds=2), or None, not {growth!r}")
+        if drop is not None and not isinstance(drop, Tolerance):
+            raise ArgumentError(f"drop must be a Tolerance, such as Tolerance(loss=0.1), or None, not {drop!r}")
         order = Order(loader, loss_fn, validation, goal, epochs, optimizer)
         before = self.pool.graph.cost()
         bound = bounds(budget, before)

@@ -11,6 +11,7 @@ from netsculpt.continual.training import MakeOptimizer, accuracy, fit
 from netsculpt.continual.work import Work
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import LossFn
+from netsculpt.methods.growing.arguments import is_number
 
 
 class Learned(NamedTuple):
@@ -43,7 +44,7 @@ class Order:
     """What ``Learner.learn`` was asked for; the attributes are its arguments.
 
     Raises:
-        ArgumentError: a goal is no accuracy or comes without validation data, or epochs are no number of them.
+        ArgumentError: a goal is no accuracy or comes without validation data, or another argument is of no such kind.
     """
 
     loader: Iterable[Any]
@@ -54,7 +55,14 @@ class Order:
     optimizer: MakeOptimizer
 
     def __post_init__(self) -> None:
-        if self.goal is not None and (isinstance(self.goal, bool) or not 0 < self.goal <= 1):
+        for name in ("loader", "validation"):
+            value = getattr(self, name)
+            if not isinstance(value, Iterable) and not (value is None and name == "validation"):
+                raise ArgumentError(f"{name} must hold batches, not {value!r}")
+        for name in ("loss_fn", "optimizer"):
+            if not callable(getattr(self, name)):
+                raise ArgumentError(f"{name} must be a function, not {getattr(self, name)!r}")
+        if self.goal is not None and not (is_number(self.goal) and 0 < self.goal <= 1):
             raise ArgumentError(f"goal must be an accuracy above 0 and at most 1, not {self.goal!r}")
         if self.goal is not None and self.validation is None:
             raise ArgumentError("validation must be given where there is a goal: batches that training does not see")

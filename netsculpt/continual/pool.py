@@ -111,7 +111,7 @@ class Pool:
         return model.eval()
 
     def __getitem__(self, name: str) -> Task:
-        if name not in self.tasks:
+        if not isinstance(name, str) or name not in self.tasks:
             known = ", ".join(map(repr, self.tasks)) or "none yet"
             raise ArgumentError(f"name must be that of a task that was learnt ({known}), not {name!r}")
         return self.tasks[name]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
 from netsculpt.errors import ArgumentError
-from netsculpt.graph import Graph
+from netsculpt.graph import Graph, untouched
 from netsculpt.graph.axes import layer_of
 
 OUTPUT = "it is an output of the model"
@@ -22,6 +21,8 @@ def heads_of(model: nn.Module, graph: Graph, private: Iterable[str] | None) -> t
     """
     if isinstance(private, str):
         raise ArgumentError(f"private must be several names of modules, such as ({private!r},), not one string")
+    if private is not None and not isinstance(private, Iterable):
+        raise ArgumentError(f"private must be several names of modules, or None, not {private!r}")
     known = dict(model.named_modules())
     if private is not None:
         names = tuple(private)
@@ -123,6 +124,8 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
 
 def copied(model: nn.Module) -> nn.Module:
     """A copy without gradients."""
-    own = copy.deepcopy(model)
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    own = untouched.copied(model)
     own.zero_grad(set_to_none=True)
     return own

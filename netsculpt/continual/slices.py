@@ -60,6 +60,8 @@ def apart(work: Work) -> list[str]:
     claimed: dict[tuple[str, int], set[int]] = {}
     for name in work.origin:
         axis = work.graph[name]
+        if axis.frozen is not None:  # in its present sizes the network does not tell of it: equal ones are confused
+            continue
         makers = [place for place in axis.places if not uses(place) and place.tensor in work.pool.shared]
         units = torch.arange(axis.size)
         mine = {(place.tensor, place.dim): set(place.entries.entries(units).tolist()) for place in makers}

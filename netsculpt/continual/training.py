@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from netsculpt.errors import ArgumentError, MeasureError
@@ -108,7 +108,7 @@ def fit(
         if not kept.trained:
             net.eval()
             return mean
-        optimizer = make(kept.trained)
+        optimizer = require_optimizer(make(kept.trained))
         count = min(_length(loader), batches or math.inf)
         schedule = CosineAnnealingLR(optimizer, T_max=max(1, int(epochs * count)))
         for epoch in range(epochs):
@@ -133,8 +133,9 @@ def _epoch(
         if batches is not None and number >= batches:
             break
         inputs, target = on(net, batch_of(given, graph))
-        loss = loss_fn(net(*inputs.args, **inputs.kwargs), target)
-        require_finite(loss, f"batch {number} of epoch {epoch}")
+        with torch.enable_grad():
+            loss = loss_fn(net(*inputs.args, **inputs.kwargs), target)
+        require_loss(loss, f"batch {number} of epoch {epoch}")
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -146,12 +147,29 @@ def _epoch(
     return total / seen
 
 
-def require_finite(loss: Tensor, where: str) -> None:
+def require_optimizer(optimizer: object) -> Optimizer:
+    """Refuse what takes no steps by gradients alone.
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    if not isinstance(optimizer, Optimizer) or isinstance(optimizer, LBFGS):
+        what = f"not {type(optimizer).__name__}"
+        raise ArgumentError(f"optimizer must make a torch optimizer that steps by gradients, {what}")
+    return optimizer
+
+
+def require_loss(loss: Tensor, where: str) -> None:
     """Stop where a loss says nothing.
 
     Raises:
+        ArgumentError: it is no scalar, or has no gradient.
         MeasureError: it is not finite.
     """
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        raise ArgumentError("loss_fn must return a scalar tensor, the mean over the batch")
+    if not loss.requires_grad:
+        raise ArgumentError("loss_fn must return a function of the model's answer that can be differentiated")
     if not bool(torch.isfinite(loss.detach()).all()):
         raise MeasureError(f"the loss of {where} is {float(loss.detach()):g}; a task cannot be learnt from it")
 

@@ -32,7 +32,7 @@ def drop_unused(work: Work, loader: Iterable[Any], loss_fn: LossFn, tolerance: T
     axes = [name for name in work.origin if name in stats.consumed(None)]
     if not axes:
         return False
-    plan = prune(stats, tolerance=tolerance, refit="none", axes=axes)
+    plan = prune(stats, tolerance=tolerance, refit="none", axes=axes, check_baseline=False)
     keep = {edit.axis: torch.as_tensor(edit.keep) for edit in plan.edits if isinstance(edit, Prune)}
     work.keep(keep)
     return bool(keep)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from netsculpt.choice import Limits
+from netsculpt.edit import Budget
 from netsculpt.methods.growing.overlay import Overlay
 from netsculpt.methods.growing.selection import select
 from tests.methods.growing.nets import measured
@@ -21,3 +22,24 @@ def test_the_best_join_those_that_are_in(solver: str) -> None:
     gates, _ = select(overlay, scores, Limits(units=4), solver=solver, accepted=accepted)  # type: ignore[arg-type]
     assert gates[first].nonzero()[:, 0].tolist() == [1, 5]
     assert gates[second].nonzero()[:, 0].tolist() == [1, 3]
+
+
+def test_the_exact_solver_sees_the_rest_beside_those_that_are_in() -> None:
+    _, stats = measured("mlp")
+    overlay = Overlay(stats.model, stats.graph, kinds=("new",), new_units={"0": 12, "2": 12})
+    accepted, generator = overlay.off(), torch.Generator().manual_seed(1)
+    scores = {key: -torch.rand(12, generator=generator, dtype=torch.float64).pow(3) * 1e-2 for key in accepted}
+    first, second = scores
+    accepted[first][0], scores[first][0] = 1, 0
+    limit = stats.graph.cost().params + 97
+    gates, _ = select(overlay, scores, Limits(Budget(params=limit)), solver="exact", accepted=accepted)
+    best = [each.sort().values for each in (scores[first][1:], scores[second])]
+    sizes = [stats.graph[axis].size for axis, _ in scores]
+    fitting = [
+        float(best[0][:a].sum() + best[1][:b].sum())
+        for a in range(12)
+        for b in range(13)
+        if stats.graph.cost({first[0]: sizes[0] + 1 + a, second[0]: sizes[1] + b}).params <= limit
+    ]
+    found = sum(float((scores[key] * gate).sum()) for key, gate in gates.items())
+    assert found == pytest.approx(min(fitting), rel=1e-9)

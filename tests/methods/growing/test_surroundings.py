@@ -62,7 +62,7 @@ def test_steps_that_end_nowhere_are_no_empty_plan() -> None:
     def lost(answer: Tensor, target: Tensor) -> Tensor:  # finite, with a slope that is not
         return F.cross_entropy(answer, target) + 0 * answer.abs().sum().sub(answer.abs().sum()).sqrt()
 
-    with pytest.raises(MeasureError, match="not finite|is nan"):
+    with pytest.raises(MeasureError, match=r"not finite|is nan"):
         ns.grow(replace(stats, loss_fn=lost), ns.Limits(units=2), tuning=Tuning(batches=0))
 
 
