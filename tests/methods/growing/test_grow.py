@@ -63,7 +63,7 @@ def test_training_goes_on_with_the_optimizer() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     step()
     data = [(each.inputs.args[0], each.target) for each in stats.data]
