@@ -1,9 +1,9 @@
 """A GPT in training: its optimizer, what it cost so far, and its loss on the way."""
 
 import copy
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import process_time
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class Run:
         self.generator = torch.Generator().manual_seed(seed)
         self.done, self.seconds, self.grown, self.compute = 0, 0.0, 0.0, 0.0
         self.curve: list[dict[str, float]] = []
-        self.before, self.speed = 0.0, 0.0
+        self.before, self.speed, self._traced = 0.0, 0.0, (0, 0)
         self.look()
 
     def fork(self) -> "Run":
@@ -59,9 +59,9 @@ class Run:
     def train(self, steps: int) -> None:
         each, spent = BATCH * self.macs(), self.seconds
         for number in range(1, steps + 1):
-            start = time.process_time()
+            start = process_time()
             self.step()
-            self.seconds += time.process_time() - start
+            self.seconds += process_time() - start
             self.compute += each
             if number == steps or self.done % EVERY == 0:
                 self.look()
@@ -81,16 +81,19 @@ class Run:
     @contextmanager
     def growing(self) -> Iterator[None]:
         """Counts what is done inside as growing."""
-        self.before, start = self.curve[-1]["loss"], time.process_time()
+        self.before, start = self.curve[-1]["loss"], process_time()
         yield
-        spent = time.process_time() - start
+        spent = process_time() - start
         self.seconds, self.grown = self.seconds + spent, self.grown + spent
         self.compute += self.speed * spent
         self.look()
 
     def macs(self) -> int:
-        """Of the forward pass of one window."""
-        return ns.trace(self.model, self.text.judging(2, self.context)[0]).cost().macs
+        """Of the forward pass of one window; a model that grew is traced anew."""
+        if self._traced[0] != size(self.model):
+            macs = ns.trace(self.model, self.text.judging(2, self.context)[0]).cost().macs
+            self._traced = size(self.model), macs
+        return self._traced[1]
 
     def look(self) -> None:
         found = {"step": self.done, "params": size(self.model), "compute": self.compute, "seconds": self.seconds}
