@@ -23,7 +23,7 @@ from bench.experiments.gpt_runs import BATCH, Run, loss_of
 from netsculpt.measure import Statistics
 
 STAGES = 4  # with a growth between each two
-CALIBRATION = 12  # batches
+CALIBRATION, MORE = 12, 48  # batches
 TUNING, RETUNING = ns.Tuning(batches=30), ns.Tuning(batches=15)
 BLOCKS = ("blocks.0", "blocks.1")
 SEED = {"width": 48, "head": 8, "heads": (2, 2), "hidden": (32, 32)}
@@ -38,6 +38,7 @@ def firefly(stats: Statistics, budget: ns.Budget) -> ns.Plan:
 
 ARMS: dict[str, tuple[str, Grow]] = {
     "firefly": ("grow", firefly),
+    "firefly, more data": ("grow", firefly),
     "S2D": ("split", lambda stats, budget: ns.split(stats, budget, step="search")),
     "random units": ("grow", lambda stats, budget: ns.grow(stats, budget, init="random", new_units=4.0)),
 }
@@ -50,7 +51,7 @@ class Trial:
         self.text, self.seed, self.options = text, seed, options
         self.shape = Shape(len(text.characters), options.context, **SEED)
         generator = torch.Generator().manual_seed(1_000 + seed)
-        self.batches = [text.drawn(BATCH, options.context, generator) for _ in range(CALIBRATION)]
+        self.batches = [text.drawn(BATCH, options.context, generator) for _ in range(MORE)]
         self.started = self.begun(build(self.shape, seed))
         self.started.train(options.steps)
 
@@ -66,11 +67,12 @@ class Trial:
         purpose, make = ARMS[arm]
         run = self.started.fork()
         first, growths = size(run.model), []
+        batches = self.batches[: MORE if "more data" in arm else CALIBRATION]
         for stage in range(1, STAGES):
             budget = int(first * (1 + (self.options.budget - 1) * stage / (STAGES - 1)))
             with run.growing():
-                sculptor = ns.Sculptor(run.model.eval(), self.batches[0][0][:2], run.optimizer)
-                stats = sculptor.measure(self.batches, loss_of, for_=purpose)  # type: ignore[arg-type]
+                sculptor = ns.Sculptor(run.model.eval(), batches[0][0][:2], run.optimizer)
+                stats = sculptor.measure(batches, loss_of, for_=purpose)  # type: ignore[arg-type]
                 plan = make(stats, ns.Budget(params=budget))
                 done = sculptor.apply(plan)
             growths.append(
@@ -85,6 +87,8 @@ class Trial:
         return found | run.told()
 
     def run(self) -> list[dict[str, Any]]:
+        if self.options.arms:
+            return [self.grown(arm)[0] for arm in self.options.arms]
         lines = [self.fixed("never grown", self.started.fork())]
         runs = {}
         for arm in ARMS:
@@ -129,6 +133,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--text", type=Path, nargs="+", required=True, help="files of text, or the unpacked package")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400, help="of each of the four stages")
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), help="only these, of those that grow")
     parser.add_argument("--context", type=int, default=64)
     parser.add_argument("--budget", type=float, default=2.0, help="parameters in the end, as a multiple")
     parser.add_argument("--json", type=Path, help="write all numbers to this file, after every seed")

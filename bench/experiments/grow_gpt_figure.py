@@ -9,6 +9,7 @@ from netsculpt.demo.optional import require
 
 LOOKS = {
     "firefly": (BLUE, "o"),
+    "firefly, more data": ("#003A5C", "p"),
     "S2D": (PURPLE, "s"),
     "random units": (ORANGE, "^"),
     "final shape from scratch": (GREEN, "D"),
@@ -79,4 +80,6 @@ def _predictions(axis: Any, arms: dict[str, Any]) -> None:
         ends += predicted
     axis.plot([0, max(ends)], [0, max(ends)], color=GREY, linewidth=1.2, zorder=0)
     axis.set(xlabel="predicted fall of the loss (nats)", ylabel="measured fall of the loss (nats)")
-    axis.set_title("Growth steps: calibration data (filled), held-out text (open)")
+    axis.set_title("Growth steps")
+    note = "filled: calibration data\nopen: held-out text\nline: measured = predicted"
+    axis.text(0.03, 0.97, note, transform=axis.transAxes, va="top", fontsize=9)

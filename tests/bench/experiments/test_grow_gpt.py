@@ -83,21 +83,22 @@ def test_arms_tables_and_figure(text: Text, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(grow_gpt, "BLOCKS", ("blocks.0",))
     monkeypatch.setattr(grow_gpt, "STAGES", 2)
     monkeypatch.setattr(grow_gpt, "CALIBRATION", 4)
+    monkeypatch.setattr(grow_gpt, "MORE", 6)
     monkeypatch.setattr(gpt_runs, "process_time", itertools.count().__next__)  # growing takes as long as a step
     for name in ("TUNING", "RETUNING"):
         monkeypatch.setattr(grow_gpt, name, ns.Tuning(batches=3))
     for name, value in (("BATCH", 8), ("LOOK", 16), ("FINAL", 32)):
         monkeypatch.setattr(gpt_runs, name, value)
     monkeypatch.setattr(grow_gpt, "BATCH", 8)
-    lines = Trial(text, 0, argparse.Namespace(steps=6, context=16, budget=1.6)).run()
+    lines = Trial(text, 0, argparse.Namespace(arms=None, steps=6, context=16, budget=1.6)).run()
     by_arm = {line["arm"]: line for line in lines}
-    assert len(by_arm) == 7
+    assert len(by_arm) == 8
     first = by_arm["never grown"]["params"]
     for arm in grow_gpt.ARMS:
         line = by_arm[arm]
         assert first < line["params"] <= 1.6 * first and line["growing"] > 0 and len(line["growths"]) == 1
         assert [each["step"] for each in line["growths"]] == [6]
-    for each in by_arm["firefly"]["growths"]:
+    for each in by_arm["firefly"]["growths"] + by_arm["firefly, more data"]["growths"]:
         assert each["measured"] == pytest.approx(each["predicted"], abs=1e-4)
     assert by_arm["final shape from scratch"]["shape"] == by_arm["firefly"]["shape"]
     same = by_arm["the same, firefly's compute"]
