@@ -30,11 +30,11 @@ SIDES = {"params": "parameters", "macs": "multiply-accumulates of a picture", "s
 def report(found: Line) -> str:
     head = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
     about = (
-        f"Fashion-MNIST: {found['examples']:,} training pictures, all 10,000 test pictures, {found['seeds']} seeds, mean "
-        f"± standard deviation. {found['epochs']} epochs, growth to {found['budget']:g} times the parameters, as many "
-        "epochs again, each stage along half a cosine from 0.1 to 0; what never grows is trained as many epochs along "
-        "one. SGD, momentum 0.9, weight decay 1e-4, batches of 128. Seconds are process time of one thread. The change "
-        "of the loss is on the calibration pictures, summed over growth steps."
+        f"Fashion-MNIST: {found['examples']:,} training pictures, all 10,000 test pictures, {found['seeds']} seeds, "
+        f"mean ± standard deviation. {found['epochs']} epochs, growth to {found['budget']:g} times the parameters, as "
+        "many epochs again, each stage along half a cosine from 0.1 to 0; what never grows is trained as many epochs "
+        "along one. SGD, momentum 0.9, weight decay 1e-4, batches of 128. Seconds are process time of one thread. The "
+        "change of the loss is on the calibration pictures, summed over growth steps."
     )
     parts = [f"{head}.", about]
     for name in dict.fromkeys(line["network"] for line in found["lines"]):
@@ -60,8 +60,9 @@ def network(arms: dict[str, list[Line]]) -> str:
 
 
 def change(lines: list[Line], key: str) -> str:
-    each = [line.get(key, []) for line in lines]
-    return f"{average(map(sum, each)):+.4f}" if all(each) and None not in sum(each, []) else ""
+    steps = [line.get(key, [None]) for line in lines]
+    known = all(value is not None for each in steps for value in each)
+    return f"{average(map(sum, steps)):+.4f}" if known else ""
 
 
 def draw(found: Line, path: Path) -> None:
