@@ -75,7 +75,7 @@ def draw(found: Line, path: Path) -> None:
     figure_module, canvas = require("matplotlib.figure"), require("matplotlib.backends.backend_agg")
     names = list(dict.fromkeys(line["network"] for line in found["lines"]))
     with matplotlib.rc_context(STYLE):
-        figure = figure_module.Figure(figsize=(14.5, 4.4 * len(names)), layout="constrained")
+        figure = figure_module.Figure(figsize=(14.5, 4.4 * len(names) + 0.7), layout="constrained")
         canvas.FigureCanvasAgg(figure)
         for row, name in zip(figure.subplots(len(names), len(SIDES), squeeze=False), names, strict=True):
             for axis, (key, label) in zip(row, SIDES.items(), strict=True):
@@ -86,7 +86,7 @@ def draw(found: Line, path: Path) -> None:
                     axis.scatter(sizes, accuracies, s=10, color=colour, marker=marker, alpha=0.35, linewidth=0)
                     axis.scatter([average(sizes)], [average(accuracies)], s=50, color=colour, marker=marker, label=arm)
                 axis.set(xlabel=label, ylabel="test accuracy (%)", title=name)
-        figure.axes[0].legend(loc="lower right", fontsize=7)
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
         figure.savefig(path, dpi=150)
 
 

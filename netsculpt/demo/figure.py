@@ -147,6 +147,8 @@ def _accuracies(axis: Any, trials: Sequence[Trial]) -> None:
         (story.GROWN_ONCE, BLUE, "o", "grown once"),
         (story.GROWN, BLUE, "^", "grown twice"),
         (story.PRUNED_TUNED, BLUE, "D", "grown, pruned and tuned"),
+        (story.WIDER, PURPLE, "^", "wider and deeper, firefly"),
+        (story.WIDER_TUNED, PURPLE, "D", "the same, pruned and tuned"),
         (story.MAGNITUDE_TUNED, GREY, "D", "pruned by magnitude and tuned"),
         (story.NARROW, GREY, "o", "never grown"),
         (story.RANDOM, ORANGE, "^", "random splits"),
@@ -161,10 +163,13 @@ def _accuracies(axis: Any, trials: Sequence[Trial]) -> None:
         face = "none" if colour in (GREEN, ORANGE) else colour
         look = {"facecolor": face, "edgecolor": colour, "linewidth": 1.8, "marker": marker, "label": label}
         axis.scatter(*_centre(trials, name), s=130 if face == "none" else 80, zorder=3, **look)
-    path = [_centre(trials, name) for name in (story.SEED, story.GROWN_ONCE, story.GROWN, story.PRUNED_TUNED)]
-    for start, end in pairwise(path):
-        arrow = {"arrowstyle": "-|>", "color": BLUE, "linewidth": 1.5, "shrinkA": 7, "shrinkB": 7, "alpha": 0.8}
-        axis.annotate("", end, start, arrowprops=arrow)
+    for colour, names in (
+        (BLUE, (story.SEED, story.GROWN_ONCE, story.GROWN, story.PRUNED_TUNED)),
+        (PURPLE, (story.SEED, story.WIDER_TRAINED, story.WIDER, story.WIDER_TUNED)),
+    ):
+        for start, end in pairwise(_centre(trials, name) for name in names):
+            arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.5, "shrinkA": 7, "shrinkB": 7, "alpha": 0.8}
+            axis.annotate("", end, start, arrowprops=arrow)
     axis.set(
         xscale="log",
         xlabel="multiply-accumulates of one image",

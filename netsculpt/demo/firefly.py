@@ -19,14 +19,14 @@ from netsculpt.methods import Tuning, grow, prune
 from netsculpt.train import Sculptor
 
 WORDS = {"split": "units split", "widen": "axes with new units", "insert": "layers inserted", "prune": "axes pruned"}
-TUNING = Tuning(batches=60)
+TUNING = Tuning(batches=40)
 
 
 def wider_and_deeper(net: nn.Module, part: Part, parameters: int, macs: int, seed: int) -> Change:
     """Grow in place up to so many parameters and multiply-accumulates."""
     sculptor, stats = _measured(net, part, "grow")
     limits = Limits(Budget(params=parameters, macs=macs))
-    plan = grow(stats, limits, kinds=("split", "new", "layer"), tuning=TUNING, held_out=0.0, seed=seed)
+    plan = grow(stats, limits, kinds=("split", "new", "layer"), tuning=TUNING, seed=seed)
     return _made(sculptor, plan)
 
 
