@@ -22,11 +22,13 @@ from netsculpt.methods.growing.arguments import (
 from netsculpt.methods.growing.groups import Kind
 from netsculpt.methods.growing.layers import candidates as layers_for
 from netsculpt.methods.growing.materialise import plan_of
-from netsculpt.methods.growing.overlay import Overlay
+from netsculpt.methods.growing.overlay import Gates, Overlay
 from netsculpt.methods.growing.scores import Path, integrated, loss_with
 from netsculpt.methods.growing.selection import count, select
 from netsculpt.methods.growing.tuning import Tuning, draw, tune
 from netsculpt.methods.growing.widening import Init, widened
+
+HALVINGS = 6  # of candidates that went too far
 
 
 def grow(
@@ -53,7 +55,8 @@ def grow(
 
     Candidates of all kinds are attached to a copy of the model, tuned by gradient steps while the model's own weights
     stay, scored by integrated gradients on data that did not tune them, and chosen together within the budget. The
-    accepted ones are tuned once more and become edits. The plan predicts the change of the loss on all of the
+    accepted ones are tuned once more, where that helps, and become edits; where all of them together raise the loss,
+    half as much of each is tried, and half of that. The plan predicts the change of the loss on all of the
     calibration data, by running the model with the accepted candidates.
 
     Under torch.distributed all ranks must call it together, each with statistics of its own batches: candidates are
@@ -123,9 +126,33 @@ def grow(
         gates, _ = select(overlay, scores, limits, solver=solver, latency=latency, accepted=gates, share=share)
     if not count(gates):
         return Plan.of(stats.graph, [], predicted=0.0)
-    tune(overlay, train, stats.loss_fn, retuning, gates)
-    predicted = loss_with(overlay, stats.data, stats.loss_fn, gates) - stats.loss
+    predicted = _retuned(overlay, train, stats, retuning, gates) - stats.loss
     return plan_of(stats.model, stats.graph, overlay, gates, predicted)
+
+
+def _retuned(overlay: Overlay, train: Sequence[Batch], stats: Statistics, tuning: Tuning, gates: Gates) -> float:
+    """The accepted candidates tuned alone, where that helps; the loss with them."""
+    values = [value for group in overlay.groups.values() for value in group.values.values()]
+    before = loss_with(overlay, stats.data, stats.loss_fn, gates)
+    kept = [value.clone() for value in values]
+    tune(overlay, train, stats.loss_fn, tuning, gates)
+    after = loss_with(overlay, stats.data, stats.loss_fn, gates)
+    if after > before:  # a few steps may overshoot
+        for value, each in zip(values, kept, strict=True):
+            value.copy_(each)
+    return _lowered(overlay, stats, gates, min(before, after))
+
+
+def _lowered(overlay: Overlay, stats: Statistics, gates: Gates, loss: float) -> float:
+    """Half as much of what the gates are before, a few times, where all of it raises the loss; the loss then."""
+    for _ in range(HALVINGS):
+        if loss < stats.loss:
+            break
+        for group in overlay.groups.values():
+            for name in group.gated:
+                group.values[name].mul_(0.5)
+        loss = loss_with(overlay, stats.data, stats.loss_fn, gates)
+    return loss
 
 
 def parted(batches: Sequence[Batch], held_out: float) -> tuple[list[Batch], list[Batch]]:
