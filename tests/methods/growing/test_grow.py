@@ -30,13 +30,14 @@ def test_exactly_so_many_units_are_added(name: str, count: int) -> None:
 @pytest.mark.parametrize("name", ["convnet", "resnet"])
 def test_steps_that_go_too_far_are_taken_back(name: str) -> None:
     """With steps of the balls' size candidates are chosen that raise the loss, and retuning raises it further."""
-    sculptor, stats = measured(name)
+    _, stats = measured(name)
     wild = Tuning(batches=3, optimizer=lambda values: torch.optim.SGD(values, lr=1e3), radius=3.0)
     plan = ns.grow(stats, ns.Limits(units=4), kinds=ALL, tuning=QUICK, retuning=wild)
     calm = ns.grow(stats, ns.Limits(units=4), kinds=ALL, tuning=QUICK, retuning=Tuning(batches=0))
     assert plan.predicted is not None and calm.predicted is not None and plan.predicted <= calm.predicted < 0
     plan = ns.grow(stats, ns.Limits(units=40), kinds=ALL, tuning=wild, retuning=wild)
-    assert len(plan) and plan.predicted is not None and plan.predicted < 0
+    assert len(plan)
+    assert plan.predicted is not None and plan.predicted < 0
 
 
 @pytest.mark.parametrize("kind", ALL)
