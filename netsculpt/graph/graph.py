@@ -99,13 +99,7 @@ class Graph:
         """
         if axes is None:
             return [axis.name for axis in self.axes]
-        if isinstance(axes, str) or not isinstance(axes, Iterable):
-            raise ArgumentError(f"axes must be several names of axes, such as ['features.0'], or None, not {axes!r}")
-        found = list(dict.fromkeys(axes))
-        for name in found:
-            if not isinstance(name, str):
-                raise ArgumentError(f"axes must be names of axes, not {name!r}")
-        return [self[name].name for name in found]
+        return [self[name].name for name in listed(axes)]
 
     def __iter__(self) -> Iterator[Axis]:
         return iter(self.axes)
@@ -279,3 +273,18 @@ def _shares(axis: Axis, place: Place, change: Change) -> Iterator[tuple[Sequence
             if limits:
                 ratio = (len(units) / axis.size) ** rescale.power
                 yield limits, torch.full((len(units),), ratio, dtype=torch.float64)
+
+
+def listed(axes: Iterable[str]) -> list[str]:
+    """Names of axes, each once.
+
+    Raises:
+        ArgumentError: they are no sequence of names.
+    """
+    if isinstance(axes, str) or not isinstance(axes, Iterable):
+        raise ArgumentError(f"axes must be several names of axes, such as ['features.0'], or None, not {axes!r}")
+    found = list(dict.fromkeys(axes))
+    for name in found:
+        if not isinstance(name, str):
+            raise ArgumentError(f"axes must be names of axes, not {name!r}")
+    return found

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from netsculpt.errors import ArgumentError, MeasureError
 from netsculpt.graph import Graph
+from netsculpt.graph.graph import listed
 from netsculpt.graph.untouched import tracing_mode
 from netsculpt.measure.batches import Batch, on
 from netsculpt.measure.consumers import Consumption
@@ -120,7 +121,7 @@ class Statistics:
         Raises:
             ArgumentError: one of them was not measured.
         """
-        names = list(self.units) if axes is None else self.graph.names(axes)
+        names = list(self.units) if axes is None else listed(axes)
         for name in names:
             if name not in self.units:
                 raise ArgumentError(f"axis {name!r} was not measured: {self.reasons.get(name, 'it is not there')}")
