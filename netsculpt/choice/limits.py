@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from netsculpt.arguments import is_count, require_count
 from netsculpt.edit.budget import Budget
-from netsculpt.errors import ArgumentError, BudgetError
+from netsculpt.errors import BudgetError
 from netsculpt.graph import Graph
 
 
@@ -39,18 +40,17 @@ class Limits:
                 raise BudgetError(f"budget of limits must be a Budget or several, not {budget!r}")
         for name, (axes, budget) in self.groups.items():
             _check_group(name, axes, budget)
-        if self.units is not None and not _is_count(self.units, 0):
+        if self.units is not None and not is_count(self.units, 0):
             raise BudgetError(f"units of limits must be a whole number, at least 0, or None, not {self.units!r}")
         for name, (low, high) in self.widths.items():
             for bound in (low, high):
-                if bound is not None and not _is_count(bound, 1):
+                if bound is not None and not is_count(bound):
                     raise BudgetError(f"a width of {name!r} must be a whole number above 0 or None, not {bound!r}")
             if low is not None and high is not None and low > high:
                 raise BudgetError(f"the minimum width of {name!r}, {low}, is above its maximum, {high}")
         multiples = self.round_to.values() if isinstance(self.round_to, Mapping) else [self.round_to]
         for multiple in multiples:
-            if not _is_count(multiple, 1):
-                raise ArgumentError(f"round_to must be a whole number above 0, not {multiple!r}")
+            require_count("round_to", multiple)
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -111,7 +111,3 @@ def _check_group(name: str, axes: Sequence[str], budget: Budget) -> None:
     for amount in (budget.params, budget.macs):
         if isinstance(amount, str) and amount.strip()[0] in "+-":
             raise BudgetError(f"group {name!r} of limits bounds a change: say '10%', without a sign, not {amount!r}")
-
-
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

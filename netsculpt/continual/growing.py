@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from netsculpt.arguments import is_number, require_count
 from netsculpt.choice import Limits, Option, choose
 from netsculpt.continual.candidates import Candidates, Gain
 from netsculpt.continual.work import Work
@@ -13,7 +14,6 @@ from netsculpt.edit import Budget
 from netsculpt.errors import ArgumentError, BudgetError
 from netsculpt.graph import Cost
 from netsculpt.measure import LossFn
-from netsculpt.methods.growing.arguments import is_number
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ class Growth:
 
     def __post_init__(self) -> None:
         for name in ("rounds", "batches", "nodes", "scored"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"{name} of a growth must be a whole number above 0, not {value!r}")
+            require_count(f"{name} of a growth", getattr(self, name))
         for name in ("share", "rate"):
             if not is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise ArgumentError(f"{name} of a growth must be above 0, not {getattr(self, name)!r}")

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from netsculpt.arguments import require_count, require_seed
 from netsculpt.continual import files
 from netsculpt.continual.growing import Growth, Round, bounds
-from netsculpt.continual.order import Learned, Order, require_count
+from netsculpt.continual.order import Learned, Order
 from netsculpt.continual.pool import Pool
 from netsculpt.continual.sizes import Sizes, sizes_of
 from netsculpt.continual.training import MakeOptimizer
@@ -22,7 +23,6 @@ from netsculpt.edit import Budget, save
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import LossFn
 from netsculpt.methods import Tolerance
-from netsculpt.methods.growing.arguments import require_seed
 
 ADAM: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3)
 
@@ -180,4 +180,4 @@ class Learner:
         if name in self.pool.tasks:
             raise ArgumentError(f"name must be that of a new task: {name!r} was learnt already")
         if classes is not None:
-            require_count(classes, "classes")
+            require_count("classes", classes)

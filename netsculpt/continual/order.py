@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from netsculpt.arguments import is_number, require_count
 from netsculpt.continual.growing import Bounds, Growth, Round, grow
 from netsculpt.continual.training import MakeOptimizer, accuracy, fit
 from netsculpt.continual.work import Work
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import LossFn
-from netsculpt.methods.growing.arguments import is_number
 
 
 class Learned(NamedTuple):
@@ -66,7 +66,7 @@ class Order:
             raise ArgumentError(f"goal must be an accuracy above 0 and at most 1, not {self.goal!r}")
         if self.goal is not None and self.validation is None:
             raise ArgumentError("validation must be given where there is a goal: batches that training does not see")
-        require_count(self.epochs, "epochs")
+        require_count("epochs", self.epochs)
 
     def train(self, work: Work) -> None:
         """Train all that is private and all that no earlier task uses, in place."""
@@ -92,13 +92,3 @@ class Order:
             score = self.accuracy(work)
             rounds.append(grown._replace(accuracy=score))
         return rounds
-
-
-def require_count(value: object, what: str) -> None:
-    """Refuse what is no whole number above 0.
-
-    Raises:
-        ArgumentError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(f"{what} must be a whole number above 0, not {value!r}")

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from netsculpt.arguments import require_count
 from netsculpt.edit.budget import Budget
 from netsculpt.edit.edits import Prune
 from netsculpt.edit.plan import Plan
@@ -52,8 +53,7 @@ def uniform_pruning(
     """
     if (pruning_ratio is None) == (budget is None):
         raise ArgumentError("uniform_pruning needs either a pruning_ratio or a budget")
-    if isinstance(round_to, bool) or not isinstance(round_to, int) or round_to < 1:
-        raise ArgumentError(f"round_to must be a whole number above 0, not {round_to!r}")
+    require_count("round_to", round_to)
     chosen = graph.sculptable if axes is None else tuple(graph[name] for name in graph.names(axes))
     ratio = _ratio_within(graph, budget, chosen, round_to) if budget is not None else pruning_ratio
     if ratio is None or not 0 <= ratio < 1:

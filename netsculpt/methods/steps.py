@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, get_args
 
+from netsculpt.arguments import require_count
 from netsculpt.edit import Budget
 from netsculpt.errors import ArgumentError, BudgetError
 from netsculpt.graph import Graph
@@ -32,8 +33,7 @@ def steps(graph: Graph, budget: Budget, rounds: int, course: Course = "linear") 
         ArgumentError: ``rounds`` or ``course`` makes no sense.
         BudgetError: the budget bounds the latency, which the graph does not tell, or is more than the model is.
     """
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-        raise ArgumentError(f"rounds must be a whole number above 0, not {rounds!r}")
+    require_count("rounds", rounds)
     if course not in get_args(Course):
         raise ArgumentError(f"course must be one of {', '.join(get_args(Course))}, not {course!r}")
     if budget.latency is not None:

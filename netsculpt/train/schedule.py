@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+from netsculpt.arguments import is_count
 from netsculpt.choice import Limits
 from netsculpt.edit import Budget, Plan
 from netsculpt.errors import ArgumentError
@@ -58,7 +59,7 @@ class GrowSchedule:
         **options: Any,
     ) -> None:
         for name, value in (("every", every), ("patience", patience)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is not None and not is_count(value):
                 raise ArgumentError(f"{name} must be a whole number of epochs above 0, not {value!r}")
         if method not in METHODS:
             raise ArgumentError(f"method must be one of {', '.join(METHODS)}, not {method!r}")

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.modules import activation
 from torch.nn.utils import skip_init
 
+from netsculpt.arguments import is_number
 from netsculpt.edit import InsertLayer
 from netsculpt.edit.residual import Residual
 from netsculpt.errors import ArgumentError
 from netsculpt.graph import Graph
 from netsculpt.graph.untouched import tracing_mode
-from netsculpt.methods.growing.arguments import is_number
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 

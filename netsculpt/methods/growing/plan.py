@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import get_args
 
+from netsculpt.arguments import require_count, require_one_of, require_seed, require_share, require_some_of
 from netsculpt.choice import Limits, Solver
 from netsculpt.edit import Budget, InsertLayer, Plan
 from netsculpt.errors import ArgumentError
 from netsculpt.measure import Statistics
 from netsculpt.measure.batches import Batch
 from netsculpt.measure.ranks import least
-from netsculpt.methods.growing.arguments import (
-    counts,
-    require_count,
-    require_one_of,
-    require_seed,
-    require_share,
-    require_some_of,
-)
+from netsculpt.methods.growing.arguments import counts
 from netsculpt.methods.growing.groups import Kind
 from netsculpt.methods.growing.layers import candidates as layers_for
 from netsculpt.methods.growing.materialise import plan_of

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.optim import LBFGS, Adam, Optimizer
 
+from netsculpt.arguments import is_count, is_number
 from netsculpt.errors import ArgumentError, MeasureError
 from netsculpt.graph.untouched import plainly
 from netsculpt.measure import LossFn
 from netsculpt.measure.batches import Batch, on
 from netsculpt.measure.ranks import averaged, first, together
-from netsculpt.methods.growing.arguments import is_count, is_number
 from netsculpt.methods.growing.groups import Group
 from netsculpt.methods.growing.overlay import Gates, Overlay
 

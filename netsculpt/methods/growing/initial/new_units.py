@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from netsculpt.arguments import is_count
 from netsculpt.errors import ArgumentError
 from netsculpt.graph.axes import Place as Entry
 from netsculpt.graph.facts import Role
@@ -39,7 +40,7 @@ def checked(stats: Statistics, axis: str, k: int) -> str:
         ArgumentError: k is not a number of units.
         GraphError: there is no such axis.
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+    if not is_count(k):
         raise ArgumentError(f"k must be a number of units above 0, not {k!r}")
     return stats.graph[axis].name
 
